@@ -1,0 +1,1 @@
+"""Suites, the eval runner, and its curves, figures and pages."""

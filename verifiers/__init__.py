@@ -1,0 +1,1 @@
+"""Verifiers and comparators: they score samples without the gold answer."""
