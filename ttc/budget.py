@@ -1,0 +1,331 @@
+"""Hard budgets: what a query may spend, and the ledger that keeps it to that.
+
+A call leases before it is sent and settles at what it really used. ``left = limit - spent - leased`` over the ledger
+and all its ancestors, checked and taken without an await, so no interleaving of tasks can exceed a limit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from math import inf, isfinite
+
+import anyio
+
+from ttc.errors import BudgetExhausted, ConfigurationError
+from ttc.types import Usage
+
+__all__ = ["Budget", "Lease", "Ledger", "Price"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Limits for one query (or for whatever a ledger spans). All optional, all hard.
+
+    Attributes:
+        generated_tokens: generated tokens of all calls: samples, thoughts, judges, probes, discarded ones.
+        total_tokens: generated and prompt tokens.
+        calls: calls to the model.
+        seconds: wall time; running calls are cancelled when it is over.
+        dollars: at the model's :class:`Price`.
+    """
+
+    generated_tokens: int | None = None
+    total_tokens: int | None = None
+    calls: int | None = None
+    seconds: float | None = None
+    dollars: float | None = None
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value is not None and not (value > 0 and isfinite(value)):
+                raise ConfigurationError(f"budget {f.name}={value}: a limit must be a positive number (or left out)")
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read ``generated_tokens=4000,seconds=20``; a bare number limits the generated tokens."""
+        known = {f.name for f in fields(cls)}
+        limits: dict[str, float] = {}
+        for part in filter(None, (p.strip() for p in text.split(","))):
+            name, _, value = part.rpartition("=")
+            name = name.strip() or "generated_tokens"
+            if name not in known:
+                raise ConfigurationError(f"budget '{part}': unknown limit '{name}'. Known: {', '.join(sorted(known))}.")
+            try:
+                number = float(value)
+            except ValueError:
+                raise ConfigurationError(f"budget '{part}': '{value}' is not a number") from None
+            limits[name] = number if name in ("seconds", "dollars") else int(number)
+        return cls(**limits)  # pyright: ignore[reportArgumentType]  # whole numbers above
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """Dollars per million tokens."""
+
+    prompt: float
+    generated: float
+    cached: float | None = None
+
+    def of(self, usage: Usage) -> float:
+        """Return the dollars of a usage; cached prompt tokens at their own price where it has one."""
+        cached = self.prompt if self.cached is None else self.cached
+        plain = (usage.prompt_tokens - usage.cached_tokens) * self.prompt + usage.cached_tokens * cached
+        return (plain + usage.generated * self.generated) / 1e6
+
+
+class Ledger:
+    """What was spent and what is promised, under one budget and those of its ancestors.
+
+    A parent spans several ledgers (a batch of queries, a nested strategy): every lease counts in all ancestors.
+    """
+
+    def __init__(self, budget: Budget | None = None, *, parent: Ledger | None = None, price: Price | None = None):
+        self.budget = budget or Budget()
+        self.parent = parent
+        self.price = price or (parent.price if parent else None)
+        if self.budget.dollars is not None and self.price is None:
+            raise ConfigurationError("a budget in dollars needs a model with a price: Price(prompt=, generated=)")
+        self.usage: dict[str, Usage] = {}
+        self.calls: dict[str, int] = {}
+        self.dollars = 0.0
+        self.refused = False
+        self._spent_generated = 0
+        self._spent_prompt = 0
+        self._spent_calls = 0
+        self._leased_generated = 0
+        self._leased_prompt = 0
+        self._leased_calls = 0
+        self._waiting: deque[_Waiter] = deque()
+
+    def chain(self) -> Iterator[Ledger]:
+        """This ledger, its parent, and so on up."""
+        ledger: Ledger | None = self
+        while ledger is not None:
+            yield ledger
+            ledger = ledger.parent
+
+    @property
+    def spent(self) -> Usage:
+        """The sum of all settled calls."""
+        return sum(self.usage.values(), Usage())
+
+    @property
+    def leased_tokens(self) -> int:
+        """Generated tokens promised to calls that are under way."""
+        return self._leased_generated
+
+    @property
+    def counts_prompts(self) -> bool:
+        """Whether a limit here or above makes prompt tokens part of a lease."""
+        return any(x.budget.total_tokens is not None or x.budget.dollars is not None for x in self.chain())
+
+    def left(self, prompt: int = 0) -> int | None:
+        """Generated tokens that a call with this many prompt tokens could still be granted now; None: no limit."""
+        room = min(x._room(prompt, leased=True) for x in self.chain())
+        return None if room == inf else int(max(0, room))
+
+    def lease_now(self, kind: str, *, want: int, enough: int | None = None, prompt: int = 0) -> Lease | None:
+        """Lease between ``enough`` and ``want`` generated tokens if they are there now, else None."""
+        granted, _ = self._grant(want, want if enough is None else enough, prompt)
+        return self._take(kind, granted, prompt) if granted is not None else None
+
+    async def lease(self, kind: str, *, want: int, enough: int | None = None, least: int = 1, prompt: int = 0) -> Lease:
+        """Lease generated tokens for one call, waiting while leases under way may still return some.
+
+        Args:
+            kind: what the call is for.
+            want: generated tokens asked for; as many of them as there are, once ``enough`` are.
+            enough: the grant that is worth starting with (default: ``want``).
+            least: below this nothing is granted, not even when nothing more can come back.
+            prompt: prompt tokens of the call, counted where total tokens or dollars are limited.
+
+        Raises:
+            BudgetExhausted: so much can never be granted.
+        """
+        enough = min(want, want if enough is None else enough)
+        least = min(least, enough)
+        granted, short = self._grant(want, enough, prompt, least=least)
+        # First come, first served: nobody overtakes those who wait for the same ledger.
+        if granted is not None and not any(x._waiting for x in self.chain()):
+            return self._take(kind, granted, prompt)
+        waiter = _Waiter(self, kind, want, enough, least, prompt)
+        queue = short if short is not None else next(x for x in self.chain() if x._waiting)
+        queue._waiting.append(waiter)
+        queue._pump()
+        try:
+            await waiter.event.wait()
+        except BaseException:
+            waiter.abandon()
+            raise
+        if waiter.lease is None:
+            self.refused = True
+            raise BudgetExhausted(f"the budget cannot grant {least} more tokens for a call of kind '{kind}'")
+        return waiter.lease
+
+    # What follows never awaits.
+
+    def _room(self, prompt: int, *, leased: bool) -> float:
+        """Generated tokens that this ledger alone could still grant beside ``prompt``; without leases if asked."""
+        budget, room = self.budget, inf
+        generated = self._spent_generated + (self._leased_generated if leased else 0)
+        prompts = self._spent_prompt + (self._leased_prompt if leased else 0)
+        if budget.generated_tokens is not None:
+            room = min(room, budget.generated_tokens - generated)
+        if budget.total_tokens is not None:
+            room = min(room, budget.total_tokens - generated - prompts - prompt)
+        if budget.dollars is not None and self.price is not None:
+            promised = Usage(self._leased_prompt, 0, 0, self._leased_generated) if leased else Usage()
+            money = budget.dollars - self.dollars - self.price.of(promised) - self.price.of(Usage(prompt))
+            room = min(room, money * 1e6 // self.price.generated if self.price.generated else (inf if money > 0 else 0))
+        if budget.calls is not None and self._spent_calls + self._leased_calls >= budget.calls:
+            return -inf  # a call once leased is never returned, so waiting for it is in vain
+        return room
+
+    def _grant(
+        self, want: int, enough: int, prompt: int, *, least: int | None = None
+    ) -> tuple[int | None, Ledger | None]:
+        """Return the grant, or None with the ledger that is short. With ``least``, shrink where nothing is leased."""
+        granted: float = want
+        for ledger in self.chain():
+            room = ledger._room(prompt, leased=True)
+            if room >= enough:
+                granted = min(granted, room)
+            elif least is not None and not ledger._leased_generated and room >= least:
+                granted = min(granted, room)
+                enough = min(enough, int(room))
+            else:
+                return None, ledger
+        return int(granted), None
+
+    def _take(self, kind: str, generated: int, prompt: int) -> Lease:
+        self._promise(generated, prompt, 1)
+        return Lease(self, kind, generated, prompt)
+
+    def _promise(self, generated: int, prompt: int, n_calls: int) -> None:
+        for ledger in self.chain():
+            ledger._leased_generated += generated
+            ledger._leased_prompt += prompt
+            ledger._leased_calls += n_calls
+
+    def _charge(self, kind: str, usage: Usage) -> None:
+        for ledger in self.chain():
+            ledger.usage[kind] = ledger.usage.get(kind, Usage()) + usage
+            ledger.calls[kind] = ledger.calls.get(kind, 0) + 1
+            ledger._spent_generated += usage.generated
+            ledger._spent_prompt += usage.prompt_tokens
+            ledger._spent_calls += 1
+            if ledger.price is not None:
+                ledger.dollars += ledger.price.of(usage)
+
+    def _pump(self) -> None:
+        """Serve those who wait here, in order, until one has to go on waiting."""
+        while self._waiting:
+            waiter = self._waiting[0]
+            granted, short = waiter.ledger._grant(waiter.want, waiter.enough, waiter.prompt, least=waiter.least)
+            if granted is not None:
+                self._waiting.popleft()
+                waiter.lease = waiter.ledger._take(waiter.kind, granted, waiter.prompt)
+                waiter.event.set()
+            elif any(x._room(waiter.prompt, leased=False) < waiter.least for x in waiter.ledger.chain()) or (
+                short is not None and not short._leased_generated
+            ):
+                self._waiting.popleft()
+                waiter.event.set()  # nothing under way can bring enough: refused
+            elif short is self:
+                return
+            else:
+                assert short is not None
+                self._waiting.popleft()
+                short._waiting.append(waiter)
+
+    def _pump_all(self) -> None:
+        for ledger in self.chain():
+            ledger._pump()
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    ledger: Ledger
+    kind: str
+    want: int
+    enough: int
+    least: int
+    prompt: int
+    lease: Lease | None = None
+    event: anyio.Event = field(default_factory=anyio.Event)
+
+    def abandon(self) -> None:
+        """The one who waits was cancelled: leave the queue, return what was granted meanwhile."""
+        if self.lease is not None:
+            self.lease.release()
+            return
+        for ledger in self.ledger.chain():
+            if self in ledger._waiting:
+                ledger._waiting.remove(self)
+                ledger._pump()
+
+
+class Lease:
+    """Tokens promised to one call. Ends in exactly one of :meth:`settle` or :meth:`release`.
+
+    Attributes:
+        generated: generated tokens granted so far.
+        prompt: prompt tokens granted.
+    """
+
+    __slots__ = ("_kind", "_ledger", "_open", "generated", "prompt")
+
+    def __init__(self, ledger: Ledger, kind: str, generated: int, prompt: int) -> None:
+        self._ledger = ledger
+        self._kind = kind
+        self._open = True
+        self.generated = generated
+        self.prompt = prompt
+
+    @property
+    def open(self) -> bool:
+        """Whether it still has to be settled or released."""
+        return self._open
+
+    def room(self) -> int | None:
+        """Tokens that :meth:`extend` could get now; None: no limit."""
+        return self._ledger.left()
+
+    def extend(self, more: int) -> int:
+        """Take up to ``more`` further tokens if they are there now; return how many were granted."""
+        left = self.room()
+        granted = max(0, more if left is None else min(more, left))
+        self._ledger._promise(granted, 0, 0)
+        self.generated += granted
+        return granted
+
+    def split(self, tokens: int, *, prompt: int = 0) -> Lease | None:
+        """Hand ``tokens`` of this lease to one further call, or return None where that call cannot be granted.
+
+        The further call adds its own ``prompt`` tokens and itself to what is counted.
+        """
+        if tokens > self.generated or any(x._room(prompt, leased=True) < 0 for x in self._ledger.chain()):
+            return None
+        self.generated -= tokens
+        self._ledger._promise(0, prompt, 1)
+        return Lease(self._ledger, self._kind, tokens, prompt)
+
+    def settle(self, usage: Usage) -> None:
+        """Charge what the call used, return the rest and serve those who wait. Also for cut and broken calls."""
+        self._end()
+        self._ledger._charge(self._kind, usage)
+        self._ledger._pump_all()
+
+    def release(self) -> None:
+        """Return everything: the call was never sent."""
+        self._end()
+        self._ledger._pump_all()
+
+    def _end(self) -> None:
+        if not self._open:
+            raise RuntimeError("a lease was ended twice")
+        self._open = False
+        self._ledger._promise(-self.generated, -self.prompt, -1)

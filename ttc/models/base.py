@@ -1,0 +1,405 @@
+"""What a model is, and the part that every live one shares: leases, permits, issue order, forced answers.
+
+A model opens a batch of requests as one stream of samples. The model owns concurrency: a live one runs a task per
+request, a replayed one pulls. Samples finish in any order and are handed on in issue order, since taking first
+finishers would select for length.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Protocol, Self
+
+import anyio
+import anyio.abc
+
+from ttc.budget import Lease, Ledger, Price
+from ttc.errors import BudgetExhausted, ModelError, ServerUnreachable
+from ttc.types import Message, Request, Sample, Usage
+
+__all__ = ["LiveModel", "Meter", "Model", "SampleStream"]
+
+
+class SampleStream(Protocol):
+    """Samples of a batch of requests, in issue order. Leaving the block cancels what is in flight."""
+
+    async def __aenter__(self) -> Self:
+        """Start what was issued."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> bool | None:
+        """Cancel what is in flight; charge it."""
+        ...
+
+    def __aiter__(self) -> Self:
+        """Iterate in issue order."""
+        ...
+
+    async def __anext__(self) -> Sample:
+        """Wait for the next sample in issue order; requests that the budget refused are left out."""
+        ...
+
+    def issue(self, requests: Sequence[Request]) -> None:
+        """Add requests behind those that were issued."""
+        ...
+
+
+class Model(Protocol):
+    """What answers requests: a server, an engine, a pool of recorded samples, a simulation."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, part of the key of every call."""
+        ...
+
+    @property
+    def price(self) -> Price | None:
+        """Dollars per token, where it has any."""
+        ...
+
+    def open(self, requests: Sequence[Request], ledger: Ledger) -> SampleStream:
+        """Open a batch: every call leases from ``ledger`` before it is sent and settles after."""
+        ...
+
+    async def count_tokens(self, text: str) -> tuple[int, str]:
+        """Return how many tokens a text is, and who counted: ``tokenizer`` or ``estimate``."""
+        ...
+
+
+@dataclass(slots=True)
+class Meter:
+    """A running call's view of its lease: how far it may go, and what to charge if it ends before its usage is known.
+
+    Attributes:
+        lease: what the call may generate.
+        cap: the request's max_tokens.
+        reserve: tokens of the lease kept back for forcing an answer.
+        chunk: how much a growing lease asks for at a time.
+        overrun: tokens that a server may have generated beyond what was seen (two stream intervals).
+        seen: generated tokens seen of the current attempt.
+        wasted: upper bound on the generated tokens of earlier, broken attempts.
+        sent: whether the current attempt has been sent, so that cancelling it costs something.
+        attempts: how often the call was sent.
+    """
+
+    lease: Lease
+    cap: int
+    reserve: int = 0
+    chunk: int = 256
+    overrun: int = 2
+    streamed: bool = True
+    is_head: Callable[[], bool] = lambda: False
+    seen: int = 0
+    wasted: int = 0
+    sent: bool = False
+    attempts: int = 0
+
+    def allowance(self) -> int:
+        """Tokens that the current attempt may generate, as granted now."""
+        return max(0, self.lease.generated - self.reserve - self.wasted)
+
+    def max_tokens(self) -> int:
+        """The cap to send: what could be granted at the most, so that the server itself enforces the last bit."""
+        if not self.streamed:
+            return min(self.cap, self.allowance())
+        room = self.lease.room()
+        return self.cap if room is None else max(1, min(self.cap, self.allowance() + room))
+
+    def grow(self, seen: int) -> bool:
+        """Note that ``seen`` tokens were generated; return False when the call has to be cut now."""
+        self.seen = max(self.seen, seen)
+        while self.allowance() < self.cap and self.seen + 2 * self.overrun >= self.allowance():
+            missing = self.cap - self.allowance()
+            if not self.lease.extend(missing if self.is_head() else min(self.chunk, missing)):
+                return False
+        return True
+
+    def bound(self) -> int:
+        """Upper bound on what the current attempt generated."""
+        if not self.sent:
+            return 0
+        return min(self.allowance(), self.seen + self.overrun) if self.streamed else self.allowance()
+
+    def start(self) -> None:
+        """An attempt is about to be sent."""
+        self.sent, self.seen = True, 0
+        self.attempts += 1
+
+    def broke(self, *, generated: bool) -> bool:
+        """An attempt failed; return whether the lease carries another.
+
+        Args:
+            generated: whether the server may have generated tokens (it had accepted the request).
+        """
+        if generated:
+            self.wasted += self.bound()
+        self.sent, self.seen = False, 0
+        if self.allowance() < min(self.cap, self.chunk):
+            self.lease.extend(min(self.cap, self.chunk) - self.allowance())
+        return self.allowance() > 0
+
+
+class LiveModel(ABC):
+    """A model that answers now: one task, one lease and one permit per request.
+
+    Subclasses say how one call is made (:meth:`call`). ``recorded`` and ``remember`` let a run's store answer and
+    keep calls.
+    """
+
+    #: tokens a growing lease starts with and grows by
+    chunk = 256
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        in_flight: int = 64,
+        price: Price | None = None,
+        limiter: anyio.CapacityLimiter | None = None,
+    ) -> None:
+        self._name = name
+        self._price = price
+        self.limiter = limiter or anyio.CapacityLimiter(in_flight)
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._name
+
+    @property
+    def price(self) -> Price | None:
+        """Dollars per token, where it has any."""
+        return self._price
+
+    @property
+    def overrun(self) -> int:
+        """Tokens that may be generated beyond what was seen when a stream is cut: two stream intervals."""
+        return 2
+
+    @abstractmethod
+    async def call(self, request: Request, meter: Meter) -> list[Sample]:
+        """Make one call, with retries; ask ``meter`` before going on and return ``request.n`` samples.
+
+        Raises:
+            ModelError: the call failed for good.
+        """
+
+    @abstractmethod
+    async def count_tokens(self, text: str) -> tuple[int, str]:
+        """Return how many tokens a text is, and who counted."""
+
+    @abstractmethod
+    async def count_prompt(self, messages: Sequence[Message]) -> int:
+        """Return how many tokens a chat prompt is, template included, or an upper bound."""
+
+    async def recorded(self, request: Request) -> Sample | None:
+        """Return the sample of a request that was paid for before, if there is one."""
+        return None
+
+    async def remember(self, request: Request, samples: Sequence[Sample]) -> None:
+        """Keep what a call brought; returns once it is safe."""
+
+    def open(self, requests: Sequence[Request], ledger: Ledger) -> LiveStream:
+        """Open a batch of requests; nothing is sent before the block is entered."""
+        return LiveStream(self, requests, ledger)
+
+    async def complete(self, request: Request, ledger: Ledger, is_head: Callable[[], bool]) -> list[Sample]:
+        """Answer one request under a lease: from the record, or with a call.
+
+        Raises:
+            BudgetExhausted: the ledger refused the call.
+        """
+        prompt = await self.count_prompt(request.messages) if ledger.counts_prompts else 0
+        known = await self.recorded(request)
+        if known is not None:
+            try:
+                lease = await ledger.lease(request.kind, want=known.usage.generated, prompt=prompt)
+            except BudgetExhausted:
+                pass  # it does not fit whole: the call is made, and cut where the budget ends
+            else:
+                lease.settle(known.usage)
+                return [known]
+        reserve = request.force.max_tokens if request.force else 0
+        cap = request.max_tokens
+        streamed = request.stream and request.n == 1
+        enough = min(cap, self.chunk) if streamed else cap * request.n
+        lease = await ledger.lease(
+            request.kind,
+            # The oldest sample in flight is promised its whole cap, so that a small budget cannot cut them all.
+            want=(cap if streamed and is_head() else enough) + reserve,
+            enough=enough + reserve,
+            least=min(enough, 16) if streamed else enough,
+            prompt=prompt,
+        )
+        if lease.generated <= 2 * reserve:
+            reserve = 0
+        meter = Meter(lease, cap * request.n, reserve, self.chunk, self.overrun, streamed, is_head)
+        try:
+            async with self.limiter:
+                samples = await self._call(request, meter)
+        except BaseException as error:
+            # Cancelled or broken: charge the bound of what the server may have generated.
+            if lease.open:
+                bound = meter.wasted + meter.bound()
+                if meter.attempts:
+                    lease.settle(Usage(lease.prompt, 0, 0, bound, upper_bound=bound > 0))
+                else:
+                    lease.release()
+            if isinstance(error, ModelError):
+                failed = Sample(
+                    index=request.index,
+                    seed=request.seed,
+                    kind=request.kind,
+                    finish="failed",
+                    attempts=max(1, meter.attempts),
+                    usage=Usage(0, 0, 0, meter.wasted, upper_bound=meter.wasted > 0),
+                    error=str(error),
+                    error_type=type(error).__name__,
+                )
+                samples = [failed]
+            else:
+                raise
+        await self.remember(request, samples)
+        return samples
+
+    async def _call(self, request: Request, meter: Meter) -> list[Sample]:
+        samples = await self.call(request, meter)
+        if meter.wasted:
+            usage = replace(samples[0].usage, answer_tokens=samples[0].usage.answer_tokens + meter.wasted)
+            samples[0] = replace(samples[0], usage=replace(usage, upper_bound=True))
+        used = sum((s.usage for s in samples), Usage())
+        force = request.force
+        extra: Lease | None = None
+        first = samples[0]
+        if force and len(samples) == 1 and first.finish in ("length", "cut") and not force.answered(first.text):
+            room = meter.lease.generated - used.generated
+            prompt = used.prompt_tokens + used.generated if meter.lease.prompt else 0
+            if room > 0:
+                extra = meter.lease.split(min(force.max_tokens, room), prompt=prompt)
+        meter.lease.settle(used)
+        if extra is not None:
+            samples = [await self._force(request, samples[0], extra)]
+        return samples
+
+    async def _force(self, request: Request, sample: Sample, lease: Lease) -> Sample:
+        """Go on from a text that was cut off, behind the words that ask for the answer."""
+        assert request.force is not None
+        cue = request.force.cue
+        thought = f"<think>\n{sample.reasoning.strip()}\n</think>\n\n" if sample.reasoning else ""
+        partial = {"role": "assistant", "content": thought + sample.text + cue}
+        ask = replace(
+            request,
+            messages=(*request.messages, partial),
+            max_tokens=lease.generated,
+            temperature=0.0,
+            stream=False,
+            continue_final=True,
+            thinking_tokens=None,
+            logprobs=None,
+            force=None,
+        )
+        meter = Meter(lease, lease.generated, streamed=False)
+        try:
+            (more,) = await self.call(ask, meter)
+        except ModelError:
+            lease.settle(Usage(0, 0, 0, meter.wasted, upper_bound=meter.wasted > 0))
+            return sample  # it abstains
+        except BaseException:
+            bound = meter.wasted + meter.bound()
+            lease.settle(Usage(lease.prompt, 0, 0, bound, upper_bound=bound > 0))
+            raise
+        lease.settle(more.usage)
+        return replace(
+            sample,
+            text=sample.text + cue + more.text,
+            usage=sample.usage + more.usage,
+            latency=sample.latency + more.latency,
+            forced=True,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    request: Request
+    samples: list[Sample] | None = None
+    done: anyio.Event = field(default_factory=anyio.Event)
+
+
+class LiveStream:
+    """The stream of a :class:`LiveModel`: a task per request, samples in issue order."""
+
+    def __init__(self, model: LiveModel, requests: Sequence[Request], ledger: Ledger) -> None:
+        self._model = model
+        self._ledger = ledger
+        self._slots: list[_Slot] = [_Slot(r) for r in requests]
+        self._started = 0
+        self._next = 0  # the slot to hand on
+        self._head = 0  # the oldest slot that is not done
+        self._ready: list[Sample] = []
+        self._group: anyio.abc.TaskGroup | None = None
+
+    def issue(self, requests: Sequence[Request]) -> None:
+        """Add requests behind those that were issued."""
+        self._slots.extend(_Slot(r) for r in requests)
+        self._start()
+
+    async def __aenter__(self) -> Self:
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        self._start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> bool | None:
+        assert self._group is not None
+        self._group.cancel_scope.cancel()
+        try:
+            return await self._group.__aexit__(kind, error, where)
+        except BaseExceptionGroup as group:
+            # An exception of the body leaves as it is; a task's own is a defect and leaves alone.
+            if error is not None and not isinstance(error, anyio.get_cancelled_exc_class()):
+                return False
+            raise group.exceptions[0] from None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Sample:
+        while not self._ready:
+            if self._next >= len(self._slots):
+                raise StopAsyncIteration
+            slot = self._slots[self._next]
+            await slot.done.wait()
+            self._next += 1
+            self._ready = list(slot.samples or ())
+        return self._ready.pop(0)
+
+    def _start(self) -> None:
+        if self._group is None:
+            return
+        while self._started < len(self._slots):
+            self._group.start_soon(self._run, self._slots[self._started], self._started)
+            self._started += 1
+
+    async def _run(self, slot: _Slot, position: int) -> None:
+        def is_head() -> bool:
+            return position <= self._head
+
+        try:
+            slot.samples = await self._model.complete(slot.request, self._ledger, is_head)
+        except BudgetExhausted:
+            slot.samples = []
+        slot.done.set()
+        while self._head < len(self._slots) and self._slots[self._head].done.is_set():
+            self._head += 1
+
+
+def unreachable(sample: Sample) -> bool:
+    """Whether a sample failed because its server did not answer: the machine's fault, and no result."""
+    return sample.error_type == ServerUnreachable.__name__

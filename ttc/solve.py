@@ -1,0 +1,184 @@
+"""Solve queries: one, or many under one budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import anyio
+
+from ttc.budget import Budget, Ledger
+from ttc.errors import BudgetExhausted, ConfigurationError
+from ttc.models.base import Model
+from ttc.session import Progress, Session
+from ttc.strategy import Strategy, make_strategy
+from ttc.types import Candidate, Checkpoint, EndedBy, Message, Outcome, Query, Sampling
+from ttc.verifier import Comparator, Verifier, make_comparator, make_verifier
+
+__all__ = ["solve", "solve_many"]
+
+
+async def solve(
+    query: str | Sequence[Message] | Query,
+    strategy: str | Strategy,
+    model: Model,
+    *,
+    budget: Budget | None = None,
+    verifier: str | Verifier | None = None,
+    comparator: str | Comparator | None = None,
+    sampling: Sampling | None = None,
+    seed: int = 0,
+    parent: Ledger | None = None,
+) -> Outcome:
+    """Solve one query with one strategy under one hard budget.
+
+    Anytime: when tokens or seconds end, the last proposal is the answer, and what was paid for is kept.
+
+    Args:
+        query: a prompt, chat messages, or a :class:`~ttc.types.Query` with an answer type.
+        strategy: e.g. ``"majority:n=16"``, or a strategy object.
+        model: what answers, e.g. :class:`~ttc.models.vllm_server.VLLMServer`.
+        budget: limits; none by default.
+        verifier: a name like ``"self_certainty"`` or an object.
+        comparator: a name like ``"judge"`` or an object.
+        sampling: how samples are drawn.
+        seed: with the query's id it determines the seed of every request.
+        parent: a ledger that spans several queries.
+
+    Raises:
+        ConfigurationError: an unknown name, a parameter out of range, a missing verifier or comparator; before any call.
+    """
+    query = Query.of(query)
+    strategy = make_strategy(strategy)
+    verifier, comparator = make_verifier(verifier), make_comparator(comparator)
+    for need, given in (("verifier", verifier), ("comparator", comparator)):
+        if need in strategy.needs and given is None:
+            raise ConfigurationError(
+                f"strategy '{strategy.name}' needs a {need}: pass {need}='judge' (or --{need} judge)"
+            )
+    budget = budget or Budget()
+    ledger = Ledger(budget, parent=parent, price=model.price)
+    session = Session(
+        query,
+        model,
+        ledger,
+        verifier=verifier,
+        comparator=comparator,
+        sampling=sampling,
+        seed=seed,
+        strategy=strategy.spec,
+    )
+    began = time.monotonic()
+    with anyio.move_on_after(budget.seconds) as deadline:
+        try:
+            await strategy.solve(query, session)
+        except BudgetExhausted:
+            session.progress.out_of_budget = True
+    seconds = time.monotonic() - began
+    progress = session.progress
+    candidate = session.candidate
+    outcome = Outcome(
+        query_id=query.id,
+        answer=candidate.answer if candidate else None,
+        candidate=candidate,
+        ended_by=_ended_by(progress, deadline.cancelled_caught),
+        usage=dict(ledger.usage),
+        calls=dict(ledger.calls),
+        seconds=seconds,
+        dollars=ledger.dollars if model.price else None,
+        trace=tuple(progress.trace),
+    )
+    if progress.failures and not progress.succeeded:
+        outcome = replace(outcome, error=progress.failures[0].error, error_type=progress.failures[0].error_type)
+    elif progress.failures:
+        session.warn(f"{len(progress.failures)} calls failed; the first one: {progress.failures[0].error}")
+    cut = sum(1 for e in progress.trace if e["event"] == "sample" and e["finish"] == "cut")
+    if cut:
+        session.warn(f"{cut} samples were cut by the budget")
+    checkpoints: list[Checkpoint] = []
+    for point, proposed in progress.proposed:
+        checkpoints.append(replace(point, answer_tokens=await _answer_tokens(model, proposed)))
+    return replace(
+        outcome,
+        answer_tokens=checkpoints[-1].answer_tokens if checkpoints else 0,
+        checkpoints=tuple(checkpoints),
+        warnings=tuple(progress.warnings),
+    )
+
+
+async def solve_many(
+    queries: Iterable[str | Query],
+    strategy: str | Strategy,
+    model: Model,
+    *,
+    budget: Budget | None = None,
+    total: Budget | None = None,
+    concurrency: int = 64,
+    on_outcome: Callable[[int, Outcome], None] | None = None,
+    **settings: Any,
+) -> list[Outcome]:
+    """Solve many queries at once, each under ``budget`` and all together under ``total``.
+
+    Args:
+        queries: prompts or queries.
+        strategy: as for :func:`solve`.
+        model: as for :func:`solve`.
+        budget: limits of each query.
+        total: limits over all of them. Its seconds are a deadline for every query: what runs then ends with its
+            last proposal, and what has not started ends without an answer.
+        concurrency: how many queries run at a time.
+        on_outcome: called with the query's position as each one ends.
+        settings: further arguments of :func:`solve`.
+
+    Returns:
+        The outcomes in the order of the queries.
+    """
+    strategy = make_strategy(strategy)
+    asked = [Query.of(q) for q in queries]
+    parent = Ledger(total, price=model.price) if total is not None else None
+    outcomes: list[Outcome | None] = [None] * len(asked)
+    limiter = anyio.CapacityLimiter(concurrency)
+    ends = anyio.current_time() + total.seconds if total is not None and total.seconds is not None else None
+
+    async def one(position: int, query: Query) -> None:
+        async with limiter:
+            mine = budget or Budget()
+            if ends is not None:
+                left = max(1e-3, ends - anyio.current_time())
+                mine = replace(mine, seconds=min(left, mine.seconds or left))
+            outcome = await solve(query, strategy, model, budget=mine, parent=parent, **settings)
+        outcomes[position] = outcome
+        if on_outcome is not None:
+            on_outcome(position, outcome)
+
+    try:
+        async with anyio.create_task_group() as group:
+            for position, query in enumerate(asked):
+                group.start_soon(one, position, query)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [o for o in outcomes if o is not None]
+
+
+def _ended_by(progress: Progress, late: bool) -> EndedBy:
+    if late:
+        return "deadline"
+    if progress.failures and not progress.succeeded:
+        return "all_calls_failed"
+    if progress.out_of_budget:
+        return "budget"
+    return "stopped_early" if progress.stopped_early else "finished"
+
+
+async def _answer_tokens(model: Model, candidate: Candidate) -> int:
+    """Count the generated tokens that are the answer itself; the rest of the spend is thinking."""
+    answer, sample = candidate.answer, candidate.sample
+    if answer is None:
+        return 0
+    visible = sample.usage.answer_tokens
+    if answer == sample.text.strip():
+        return visible
+    count, _ = await model.count_tokens(answer)
+    return min(count, visible)

@@ -1,0 +1,72 @@
+"""What a strategy is: a frozen config with one method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from ttc import registry
+from ttc.errors import ConfigurationError
+from ttc.types import Query
+
+if TYPE_CHECKING:
+    from ttc.session import Session
+
+__all__ = ["Strategy", "make_strategy"]
+
+
+class Strategy(BaseModel, ABC):
+    """How one query is solved. The fields are the parameters; ``solve`` is about one screen of code.
+
+    A strategy draws samples, scores and compares through the session and calls ``session.propose`` whenever it has a
+    better answer: the last proposal is the answer, whatever ends the query. It returns nothing.
+
+    Class attributes:
+        prefix_valid: its state after k samples is what a run with k samples would have returned, so one run gives
+            the whole curve (voting, best-of-N). Brackets, trees and revision are not.
+        needs: ``verifier`` and ``comparator``, where it cannot work without.
+        paper: where the idea comes from.
+        cost: calls and latency, as a formula in the parameters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prefix_valid: ClassVar[bool] = False
+    needs: ClassVar[frozenset[str]] = frozenset()
+    paper: ClassVar[str] = ""
+    cost: ClassVar[str] = ""
+
+    @abstractmethod
+    async def solve(self, query: Query, session: Session) -> None:
+        """Solve one query: draw through ``session`` and propose."""
+
+    @property
+    def name(self) -> str:
+        """The registered name: the class name in snake case."""
+        word = type(self).__name__
+        return "".join(
+            "_" + c.lower() if c.isupper() and i and word[i - 1].islower() else c.lower() for i, c in enumerate(word)
+        )
+
+    @property
+    def spec(self) -> str:
+        """The command-line form, with every parameter that differs from its default; also the stable key."""
+        changed = {k: v for k, v in self if v != type(self).model_fields[k].default}
+        return self.name + (":" + ",".join(f"{k}={v}" for k, v in changed.items()) if changed else "")
+
+
+def make_strategy(spec: str | Strategy) -> Strategy:
+    """Make a strategy of ``majority:n=16`` (one that is made already is returned as it is).
+
+    Raises:
+        UnknownName: no such strategy or parameter.
+        ConfigurationError: a parameter is out of its range.
+    """
+    if isinstance(spec, Strategy):
+        return spec
+    made = registry.create("strategy", spec)
+    if not isinstance(made, Strategy):
+        raise ConfigurationError(f"'{spec}' is registered as a strategy, but is a {type(made).__name__}")
+    return cast(Strategy, made)

@@ -1,0 +1,62 @@
+"""What scores samples without the gold answer: verifiers and comparators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+
+from ttc import registry
+from ttc.types import Candidate, Query
+
+if TYPE_CHECKING:
+    from ttc.session import Session
+
+__all__ = ["Comparator", "Verifier", "make_comparator", "make_verifier"]
+
+
+@runtime_checkable
+class Verifier(Protocol):
+    """Scores candidates of a query in [0, 1].
+
+    Attributes:
+        name: the registered name.
+        logprobs: top-k logprobs that the samples must carry, or 0. A session asks the model for them by itself.
+    """
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+        ...
+
+    @property
+    def logprobs(self) -> int:
+        """Top-k logprobs that samples must carry; 0 for none."""
+        ...
+
+    async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
+        """Return one score in [0, 1] per candidate. Calls to a model go through the session, and are charged."""
+        ...
+
+
+@runtime_checkable
+class Comparator(Protocol):
+    """Compares two candidates in the slots that the session chose."""
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+        ...
+
+    async def compare(self, query: Query, first: Candidate, second: Candidate, session: Session) -> float:
+        """One comparison: 1 when the first is better, 0 when the second is, 1/2 when the verdict cannot be read."""
+        ...
+
+
+def make_verifier(spec: Any) -> Verifier | None:
+    """Make a verifier of its spec; what is none (or None) is returned as it is."""
+    return cast(Verifier, registry.create("verifier", spec)) if isinstance(spec, str) else spec
+
+
+def make_comparator(spec: Any) -> Comparator | None:
+    """Make a comparator of its spec; what is none (or None) is returned as it is."""
+    return cast(Comparator, registry.create("comparator", spec)) if isinstance(spec, str) else spec
