@@ -32,7 +32,7 @@ def _entries(what: str) -> dict[str, EntryPoint]:
 
 
 def names(what: str) -> list[str]:
-    """Return the registered names of a kind (``strategy``, ``verifier``, ``comparator``, ``answer type``, ``suite``)."""
+    """Return the names registered for ``strategy``, ``verifier``, ``comparator``, ``answer type`` or ``suite``."""
     return sorted(_entries(what))
 
 
@@ -57,12 +57,13 @@ def parse_spec(what: str, spec: str) -> tuple[str, dict[str, Any]]:
     """
     name, _, rest = spec.partition(":")
     parameters: dict[str, Any] = {}
-    # A comma inside brackets belongs to a value: adaptive:table=[a,b].
+    # A comma inside parentheses belongs to a value: adaptive:hard=(majority:n=16,stop=beta).
     for part in filter(None, (p.strip() for p in re.split(r",(?![^\[({]*[\])}])", rest))):
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
             raise ConfigurationError(f"{what} '{spec}': '{part}' is not of the form parameter=value")
-        parameters[key.strip()] = value.strip()
+        value = value.strip()
+        parameters[key.strip()] = value[1:-1] if value.startswith("(") and value.endswith(")") else value
     return name.strip(), parameters
 
 

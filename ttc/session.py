@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -237,7 +237,7 @@ class Session:
         return self._ledger.left()
 
     @asynccontextmanager
-    async def within(self, budget: Budget, *, hand_on: Sequence[Candidate] = ()) -> AsyncIterator[Session]:
+    async def within(self, budget: Budget, *, hand_on: Sequence[Candidate] = ()) -> AsyncGenerator[Session]:
         """Open a child session under a further budget; what it spends counts here as well.
 
         Candidates that are handed on are the first that the child draws; they were paid for when they were drawn.
@@ -336,8 +336,8 @@ class Samples:
         limit = s._ledger.left()
         if limit is not None and self._wanted and limit < self._wanted * self._request.max_tokens:
             s.warn(
-                f"the budget ({limit} tokens left) is below n * max_tokens ({self._wanted} * {self._request.max_tokens}): "
-                "long samples may be cut, which favours short ones"
+                f"the budget ({limit} tokens left) is below n * max_tokens "
+                f"({self._wanted} * {self._request.max_tokens}): long samples may be cut, which favours short ones"
             )
         self._stream = s._model.open([], s._ledger)
         await self._stream.__aenter__()

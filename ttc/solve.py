@@ -48,13 +48,13 @@ async def solve(
         parent: a ledger that spans several queries.
 
     Raises:
-        ConfigurationError: an unknown name, a parameter out of range, a missing verifier or comparator; before any call.
+        ConfigurationError: an unknown name, a parameter out of range, a missing verifier or comparator; before a call.
     """
     query = Query.of(query)
     strategy = make_strategy(strategy)
     verifier, comparator = make_verifier(verifier), make_comparator(comparator)
     for need, given in (("verifier", verifier), ("comparator", comparator)):
-        if need in strategy.needs and given is None:
+        if need in strategy.requires() and given is None:
             raise ConfigurationError(
                 f"strategy '{strategy.name}' needs a {need}: pass {need}='judge' (or --{need} judge)"
             )

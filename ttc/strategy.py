@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -42,6 +42,10 @@ class Strategy(BaseModel, ABC):
     async def solve(self, query: Query, session: Session) -> None:
         """Solve one query: draw through ``session`` and propose."""
 
+    def requires(self) -> frozenset[str]:
+        """What this configuration cannot work without: ``verifier``, ``comparator``."""
+        return self.needs
+
     @property
     def name(self) -> str:
         """The registered name: the class name in snake case."""
@@ -53,8 +57,9 @@ class Strategy(BaseModel, ABC):
     @property
     def spec(self) -> str:
         """The command-line form, with every parameter that differs from its default; also the stable key."""
-        changed = {k: v for k, v in self if v != type(self).model_fields[k].default}
-        return self.name + (":" + ",".join(f"{k}={v}" for k, v in changed.items()) if changed else "")
+        changed = {k: str(v) for k, v in self if v != type(self).model_fields[k].default}
+        parts = (f"{k}=({v})" if "," in v else f"{k}={v}" for k, v in changed.items())
+        return self.name + (":" + ",".join(parts) if changed else "")
 
 
 def make_strategy(spec: str | Strategy) -> Strategy:
@@ -69,4 +74,4 @@ def make_strategy(spec: str | Strategy) -> Strategy:
     made = registry.create("strategy", spec)
     if not isinstance(made, Strategy):
         raise ConfigurationError(f"'{spec}' is registered as a strategy, but is a {type(made).__name__}")
-    return cast(Strategy, made)
+    return made

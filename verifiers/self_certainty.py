@@ -1,0 +1,53 @@
+"""How sure the model was of its own words, read from the logprobs: a verifier without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ttc.errors import ConfigurationError
+from ttc.session import Session
+from ttc.types import Candidate, Query
+
+__all__ = ["SelfCertainty"]
+
+
+class SelfCertainty(BaseModel):
+    """Score a sample by its mean token confidence, squashed to [0, 1).
+
+    Token confidence is the negative mean of the top-k log-probabilities at a position: the more peaked the
+    distribution, the smaller the k-th probability and the larger the value. Its mean C over the sample gives the
+    score C / (C + ``half``). Costs no tokens; the samples have to carry top-k logprobs, which the session asks for.
+
+    From Kang et al. 2025 (arXiv 2502.18581, over the whole vocabulary) and Fu et al. 2025 (arXiv 2508.15260, top-k).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str] = "self_certainty"
+    logprobs: int = Field(5, ge=1, le=20, description="alternatives per token")
+    half: float = Field(8.0, gt=0, description="the confidence that scores one half")
+
+    async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
+        """Score each candidate; 0 for one that carries no logprobs although the others do.
+
+        Raises:
+            ConfigurationError: no candidate carries top-k logprobs (the server returned none).
+        """
+        scores = [self.certainty(c.sample.top_logprobs) for c in candidates]
+        if candidates and all(s is None for s in scores) and any(c.sample.text for c in candidates):
+            raise ConfigurationError(
+                "verifier 'self_certainty' needs logprobs, and the server returned none: start it without "
+                "--max-logprobs 0, or take verifier 'judge'"
+            )
+        return [s or 0.0 for s in scores]
+
+    def certainty(self, top_logprobs: Sequence[Sequence[float]]) -> float | None:
+        """Return the score of one sample's top-k logprobs, or None where it carries none."""
+        per_token = [-sum(row) / len(row) for row in top_logprobs if row]
+        if not per_token:
+            return None
+        mean = sum(per_token) / len(per_token)
+        return mean / (mean + self.half)
