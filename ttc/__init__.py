@@ -1,1 +1,143 @@
-"""Test-time compute for models served by vLLM."""
+"""Test-time compute for models served by vLLM: strategies, hard budgets, and accuracy per thinking token.
+
+The names below are loaded when they are first used, so ``import ttc`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ttc.budget import Budget, Ledger, Price
+    from ttc.errors import (
+        BadResponse,
+        BudgetExhausted,
+        ConfigurationError,
+        ContextOverflow,
+        LaunchError,
+        MissingExtra,
+        ModelError,
+        RequestRejected,
+        RunError,
+        ServerUnreachable,
+        TTCError,
+        UnknownName,
+    )
+    from ttc.models.base import Model
+    from ttc.models.vllm_server import VLLMServer
+    from ttc.session import Session
+    from ttc.solve import solve, solve_many
+    from ttc.strategy import Strategy
+    from ttc.types import (
+        AnswerType,
+        Candidate,
+        Checkpoint,
+        Message,
+        Outcome,
+        Query,
+        Request,
+        Sample,
+        Sampling,
+        TextAnswer,
+        Usage,
+    )
+    from ttc.verifier import Comparator, Verifier
+    from ttc.wrap import wrap
+
+    __version__: str
+
+__all__ = [
+    "AnswerType",
+    "BadResponse",
+    "Budget",
+    "BudgetExhausted",
+    "Candidate",
+    "Checkpoint",
+    "Comparator",
+    "ConfigurationError",
+    "ContextOverflow",
+    "LaunchError",
+    "Ledger",
+    "Message",
+    "MissingExtra",
+    "Model",
+    "ModelError",
+    "Outcome",
+    "Price",
+    "Query",
+    "Request",
+    "RequestRejected",
+    "RunError",
+    "Sample",
+    "Sampling",
+    "ServerUnreachable",
+    "Session",
+    "Strategy",
+    "TTCError",
+    "TextAnswer",
+    "UnknownName",
+    "Usage",
+    "VLLMServer",
+    "Verifier",
+    "__version__",
+    "solve",
+    "solve_many",
+    "wrap",
+]
+
+#: where a name lives that is not an error (those are all in ttc.errors)
+_HOMES = {
+    **dict.fromkeys(("Budget", "Ledger", "Price"), "ttc.budget"),
+    **dict.fromkeys(
+        (
+            "AnswerType",
+            "Candidate",
+            "Checkpoint",
+            "Message",
+            "Outcome",
+            "Query",
+            "Request",
+            "Sample",
+            "Sampling",
+            "TextAnswer",
+            "Usage",
+        ),
+        "ttc.types",
+    ),
+    **dict.fromkeys(("Comparator", "Verifier"), "ttc.verifier"),
+    **dict.fromkeys(("solve", "solve_many"), "ttc.solve"),
+    "Model": "ttc.models.base",
+    "Session": "ttc.session",
+    "Strategy": "ttc.strategy",
+    "VLLMServer": "ttc.models.vllm_server",
+    "wrap": "ttc.wrap",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'ttc' has no attribute '{name}'")
+    if name == "__version__":
+        value: Any = import_module("importlib.metadata").version("ttc-compute")
+    else:
+        value = getattr(import_module(_HOMES.get(name, "ttc.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keeps ``ttc.solve`` and ``ttc.wrap`` the functions: importing the modules of that name would put those there."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (isinstance(value, ModuleType) and name in __all__):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
