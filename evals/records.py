@@ -1,0 +1,128 @@
+"""What a run keeps, and the one place where samples and outcomes become plain JSON and come back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Any
+
+import orjson
+
+from ttc.types import Candidate, Checkpoint, Outcome, Request, Sample, Usage
+
+__all__ = [
+    "UnitRecord",
+    "outcome_from_json",
+    "outcome_to_json",
+    "request_to_json",
+    "sample_from_json",
+    "sample_to_json",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitRecord:
+    """One unit of work that is done: one problem, one strategy, one epoch.
+
+    Attributes:
+        key: hash of everything that determines it.
+        suite: the suite's spec.
+        problem: the query's id.
+        tags: the query class.
+        epoch: repetition, from 0.
+        strategy: the strategy's spec without its ``n``: what a curve is drawn of.
+        spec: the strategy's spec as it ran.
+        setting: its ``n``, or None where it has none.
+        prefix: its checkpoints are what smaller ``n`` would have returned.
+        outcome: what it brought, without logprobs (those are with the calls).
+        correct: the grader's verdict.
+        checkpoints_correct: the verdict on the answer of each checkpoint.
+    """
+
+    key: str
+    suite: str
+    problem: str
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    epoch: int = 0
+    strategy: str
+    spec: str
+    setting: int | None = None
+    prefix: bool = False
+    outcome: Outcome
+    correct: bool
+    checkpoints_correct: tuple[bool, ...] = ()
+
+
+def request_to_json(request: Request) -> bytes:
+    """Everything that was asked for, the seed and index aside (those are with each call)."""
+    force = request.force
+    return orjson.dumps(
+        {
+            "messages": [dict(m) for m in request.messages],
+            "max_tokens": request.max_tokens,
+            "n": request.n,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "choices": request.choices,
+            "continue_final": request.continue_final,
+            "thinking_tokens": request.thinking_tokens,
+            "force": {"cue": force.cue, "max_tokens": force.max_tokens} if force else None,
+            "extra": dict(request.extra),
+        },
+        option=orjson.OPT_NON_STR_KEYS,
+    )
+
+
+def sample_to_json(sample: Sample) -> bytes:
+    """The whole sample; a log-probability of minus infinity becomes null."""
+    return orjson.dumps(sample)
+
+
+def sample_from_json(raw: bytes | str) -> Sample:
+    """Read what :func:`sample_to_json` wrote."""
+    return _sample(orjson.loads(raw))
+
+
+def outcome_to_json(outcome: Outcome) -> bytes:
+    """The whole outcome, without the logprobs of its candidate's sample."""
+    if outcome.candidate is not None:
+        bare = replace(outcome.candidate.sample, logprobs=(), top_logprobs=(), first_choices=())
+        outcome = replace(outcome, candidate=replace(outcome.candidate, sample=bare))
+    return orjson.dumps(outcome, option=orjson.OPT_NON_STR_KEYS)
+
+
+def outcome_from_json(raw: bytes | str) -> Outcome:
+    """Read what :func:`outcome_to_json` wrote."""
+    data: dict[str, Any] = orjson.loads(raw)
+    candidate = data["candidate"]
+    return Outcome(
+        **{
+            **data,
+            "candidate": candidate and Candidate(candidate["answer"], _sample(candidate["sample"]), candidate["score"]),
+            "usage": {kind: Usage(**u) for kind, u in data["usage"].items()},
+            "checkpoints": tuple(_checkpoint(c) for c in data["checkpoints"]),
+            "trace": tuple(data["trace"]),
+            "warnings": tuple(data["warnings"]),
+        }
+    )
+
+
+def _checkpoint(data: dict[str, Any]) -> Checkpoint:
+    return Checkpoint(**{**data, "prefix": Usage(**data["prefix"]), "realised": Usage(**data["realised"])})
+
+
+def _sample(data: dict[str, Any]) -> Sample:
+    return Sample(
+        **{
+            **data,
+            "usage": Usage(**data["usage"]),
+            "logprobs": _floats(data["logprobs"]),
+            "top_logprobs": tuple(_floats(row) for row in data["top_logprobs"]),
+            "first_choices": tuple((token, -inf if p is None else p) for token, p in data["first_choices"]),
+        }
+    )
+
+
+def _floats(values: list[float | None]) -> tuple[float, ...]:
+    return tuple(-inf if x is None else x for x in values)
