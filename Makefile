@@ -16,8 +16,10 @@ STAMP := .venv/installed
 # Bytecode is written on first import, so that only what is imported is compiled: compiling all of it at install takes
 # minutes, and without any every start of vLLM takes two.
 unexport PYTHONDONTWRITEBYTECODE
-# uv reads one variable for every command; the find-links of pip are not its own.
-export UV_FIND_LINKS := $(TORCH_WHEELS)
+# uv wants commas where pip's variable has blanks.
+empty :=
+comma := ,
+export UV_FIND_LINKS := $(subst $(empty) $(empty),$(comma),$(strip $(TORCH_WHEELS)))
 
 .PHONY: demo test check bench lock clean help venv
 

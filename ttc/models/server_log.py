@@ -42,7 +42,7 @@ _HINTS = (
 
 
 def last_step(log: Path) -> str:
-    """What the server is doing, in a few words or, where the log says something unknown, in its own (100 characters)."""
+    """What the server is doing in a few words, or the newest line where it is of no known kind."""
     for line in reversed(_lines(log)):
         level = _PREFIX.match(line)
         text = _PREFIX.sub("", line).strip()
