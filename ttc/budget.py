@@ -122,9 +122,12 @@ class Ledger:
         """Whether a limit here or above makes prompt tokens part of a lease."""
         return any(x.budget.total_tokens is not None or x.budget.dollars is not None for x in self.chain())
 
-    def left(self, prompt: int = 0) -> int | None:
-        """Generated tokens that a call with this many prompt tokens could still be granted now; None: no limit."""
-        room = min(x._room(prompt, leased=True) for x in self.chain())
+    def left(self, prompt: int = 0, *, calls: int = 1) -> int | None:
+        """Generated tokens that a call with this many prompt tokens could still be granted now; None: no limit.
+
+        With ``calls=0`` those that a call under way could be granted.
+        """
+        room = min(x._room(prompt, leased=True, calls=calls) for x in self.chain())
         return None if room == inf else int(max(0, room))
 
     def lease_now(self, kind: str, *, want: int, enough: int | None = None, prompt: int = 0) -> Lease | None:
@@ -167,7 +170,7 @@ class Ledger:
 
     # What follows never awaits.
 
-    def _room(self, prompt: int, *, leased: bool) -> float:
+    def _room(self, prompt: int, *, leased: bool, calls: int = 1) -> float:
         """Generated tokens that this ledger alone could still grant beside ``prompt``; without leases if asked."""
         budget, room = self.budget, inf
         generated = self._spent_generated + (self._leased_generated if leased else 0)
@@ -180,7 +183,7 @@ class Ledger:
             promised = Usage(self._leased_prompt, 0, 0, self._leased_generated) if leased else Usage()
             money = budget.dollars - self.dollars - self.price.of(promised) - self.price.of(Usage(prompt))
             room = min(room, money * 1e6 // self.price.generated if self.price.generated else (inf if money > 0 else 0))
-        if budget.calls is not None and self._spent_calls + self._leased_calls >= budget.calls:
+        if budget.calls is not None and self._spent_calls + self._leased_calls + calls > budget.calls:
             return -inf  # a call once leased is never returned, so waiting for it is in vain
         return room
 
@@ -292,7 +295,7 @@ class Lease:
 
     def room(self) -> int | None:
         """Tokens that :meth:`extend` could get now; None: no limit."""
-        return self._ledger.left()
+        return self._ledger.left(calls=0)
 
     def extend(self, more: int) -> int:
         """Take up to ``more`` further tokens if they are there now; return how many were granted."""

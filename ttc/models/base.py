@@ -77,10 +77,11 @@ class Meter:
 
     Attributes:
         lease: what the call may generate.
-        cap: the request's max_tokens.
+        cap: the request's max_tokens, over all its choices; lowered to what the server was told (:meth:`max_tokens`).
         reserve: tokens of the lease kept back for forcing an answer.
         chunk: how much a growing lease asks for at a time.
         overrun: tokens that a server may have generated beyond what was seen (two stream intervals).
+        n: choices of the request.
         seen: generated tokens seen of the current attempt.
         wasted: upper bound on the generated tokens of earlier, broken attempts.
         sent: whether the current attempt has been sent, so that cancelling it costs something.
@@ -94,6 +95,7 @@ class Meter:
     overrun: int = 2
     streamed: bool = True
     is_head: Callable[[], bool] = lambda: False
+    n: int = 1
     seen: int = 0
     wasted: int = 0
     sent: bool = False
@@ -104,11 +106,11 @@ class Meter:
         return max(0, self.lease.generated - self.reserve - self.wasted)
 
     def max_tokens(self) -> int:
-        """The cap to send: what could be granted at the most, so that the server itself enforces the last bit."""
-        if not self.streamed:
-            return min(self.cap, self.allowance())
-        room = self.lease.room()
-        return self.cap if room is None else max(1, min(self.cap, self.allowance() + room))
+        """The cap to send for each choice: what could be granted at the most, so that the server enforces the last bit."""
+        room = self.lease.room() if self.streamed else 0
+        if room is not None:
+            self.cap = max(1, min(self.cap, self.allowance() + room))
+        return self.cap // self.n
 
     def grow(self, seen: int) -> bool:
         """Note that ``seen`` tokens were generated; return False when the call has to be cut now."""
@@ -238,7 +240,7 @@ class LiveModel(ABC):
         )
         if lease.generated <= 2 * reserve:
             reserve = 0
-        meter = Meter(lease, cap * request.n, reserve, self.chunk, self.overrun, streamed, is_head)
+        meter = Meter(lease, cap * request.n, reserve, self.chunk, self.overrun, streamed, is_head, request.n)
         try:
             async with self.limiter:
                 samples = await self._call(request, meter)

@@ -78,7 +78,7 @@ class Scripted(LiveModel):
         else:
             text, reasoning, reply = reply, "", Sample(text=reply)
         words, thoughts = text.split(), reasoning.split()
-        cap = meter.max_tokens() if request.n == 1 else request.max_tokens
+        cap = meter.max_tokens()
         length, finish = len(words) + len(thoughts), reply.finish
         if length > cap:
             length, finish = cap, "length"

@@ -1,0 +1,5 @@
+"""``python -m ttc`` is the command line."""
+
+from ttc.cli import main
+
+main()

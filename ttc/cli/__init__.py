@@ -1,0 +1,48 @@
+"""The command line: one file per command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ttc.cli.doctor import doctor
+from ttc.cli.eval import eval_command
+from ttc.cli.list import list_command
+from ttc.cli.report import report
+from ttc.cli.solve import solve_command
+from ttc.cli.up import up
+from ttc.errors import TTCError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ttc",
+    help="Spend inference compute where it buys accuracy: test-time compute for models served by vLLM.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("up")(up)
+app.command("doctor")(doctor)
+app.command("solve")(solve_command)
+app.command("eval")(eval_command)
+app.command("report")(report)
+app.command("list")(list_command)
+
+
+def main() -> None:
+    """Run the command line. A user's mistake is one line on stderr and exit code 2, never a traceback."""
+    try:
+        app()
+    except TTCError as error:
+        print(f"ttc: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("ttc: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()
