@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import ClassVar
 
 import anyio
 from pydantic import Field
 
+from ttc.errors import BudgetExhausted
 from ttc.session import Session
 from ttc.strategies.bracket import Bracket, Match
 from ttc.strategies.vote import Vote
@@ -44,12 +46,11 @@ class Knockout(Strategy):
         bracket = Bracket(candidates, query.answer_type, session.rng, k=self.k)
         while bracket.standing and bracket.champion is None:
             matches = bracket.pair()
-            try:
-                async with anyio.create_task_group() as group:
-                    for match in matches:
-                        group.start_soon(self.play, match, session)
-            except BaseExceptionGroup as errors:
-                raise errors.exceptions[0] from None  # the budget ended: the last proposal stands
+            async with anyio.create_task_group() as group:
+                for match in matches:
+                    group.start_soon(self.play, match, session)
+            if not all(match.decided for match in matches):
+                raise BudgetExhausted("the budget ended in the middle of a round: the last proposal stands")
             bracket.advance(matches)
             session.note("round", round=bracket.round, standing=[c.sample.index for c in bracket.standing])
             standing = Vote(query.answer_type, session.rng)
@@ -59,6 +60,7 @@ class Knockout(Strategy):
                 session.propose(leader.members[0])
 
     async def play(self, match: Match, session: Session) -> None:
-        """Let one pair meet until it is decided."""
-        while not match.decided:
-            match.tell(await session.compare(match.a, match.b))
+        """Let one pair meet until it is decided, or until the budget refuses a meeting."""
+        with suppress(BudgetExhausted):
+            while not match.decided:
+                match.tell(await session.compare(match.a, match.b))

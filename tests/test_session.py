@@ -195,11 +195,13 @@ async def test_a_child_session_spends_from_its_parent_and_draws_what_was_handed_
             async with session.sample(n=3, kind="probe") as samples:
                 async for candidate in samples:
                     first.append(candidate)
-            async with session.within(Budget(generated_tokens=9), hand_on=first) as child:
-                async with child.sample(n=8) as samples:
-                    async for candidate in samples:
-                        session.note("saw", sample_index=candidate.sample.index)
-                        child.propose(candidate)
+            async with (
+                session.within(Budget(generated_tokens=9), hand_on=first) as child,
+                child.sample(n=8) as samples,
+            ):
+                async for candidate in samples:
+                    session.note("saw", sample_index=candidate.sample.index)
+                    child.propose(candidate)
 
     model = Scripted(lambda r: words(3))
     outcome = await solve(QUERY, Nested(), model, sampling=Sampling(max_tokens=3))

@@ -106,7 +106,7 @@ class Meter:
         return max(0, self.lease.generated - self.reserve - self.wasted)
 
     def max_tokens(self) -> int:
-        """The cap to send for each choice: what could be granted at the most, so that the server enforces the last bit."""
+        """The cap to send for each choice: what can be granted at the most, so that the server keeps the last bit."""
         room = self.lease.room() if self.streamed else 0
         if room is not None:
             self.cap = max(1, min(self.cap, self.allowance() + room))
@@ -204,7 +204,8 @@ class LiveModel(ABC):
         return None
 
     async def remember(self, request: Request, samples: Sequence[Sample]) -> None:
-        """Keep what a call brought; returns once it is safe."""
+        """Keep what a call brought; returns once it is safe. A model without a record keeps nothing."""
+        return
 
     def open(self, requests: Sequence[Request], ledger: Ledger) -> LiveStream:
         """Open a batch of requests; nothing is sent before the block is entered."""
