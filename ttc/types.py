@@ -119,13 +119,28 @@ class Query:
             object.__setattr__(self, "id", _digest(list(self.messages)))
 
     @classmethod
-    def of(cls, prompt: str | Sequence[Message] | Query, **kwargs: Any) -> Query:
-        """Make a query of a prompt, of chat messages, or of a query (returned as it is)."""
+    def of(
+        cls, prompt: str | Sequence[Message] | Query, *, answer_type: str | AnswerType | None = None, **fields: Any
+    ) -> Query:
+        """Make a query of a prompt, of chat messages, or of a query (returned as it is).
+
+        Args:
+            prompt: what is asked.
+            answer_type: a registered name (``text``, ``number``, ``maths``, ``choice``) or an object.
+            fields: further fields of the query.
+
+        Raises:
+            UnknownName: no answer type of that name.
+        """
         if isinstance(prompt, Query):
             return prompt
         if isinstance(prompt, str):
             prompt = [{"role": "user", "content": prompt}]
-        return cls(messages=tuple(prompt), **kwargs)
+        if isinstance(answer_type, str):
+            from ttc import registry  # names live a floor above plain data
+
+            answer_type = registry.create("answer type", answer_type)
+        return cls(messages=tuple(prompt), answer_type=answer_type or TextAnswer(), **fields)
 
     @property
     def prompt(self) -> str:

@@ -43,7 +43,6 @@ def solve_command(
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Solve one prompt, and show the answer and what it cost."""
-    from ttc import registry
     from ttc.solve import solve
     from ttc.strategy import make_strategy
 
@@ -56,7 +55,7 @@ def solve_command(
     limits = Budget.parse(budget)
     if deadline is not None:
         limits = replace(limits, seconds=deadline)
-    query = Query.of(prompt, answer_type=registry.create("answer type", answer))
+    query = Query.of(prompt, answer_type=answer)
 
     async def run() -> Outcome:
         async with connect(base_url, model, up=up) as connected:
