@@ -1,0 +1,117 @@
+"""Where in a completion its answer stands. Linear in the length of the text, whatever the text.
+
+Every pattern is used with ``finditer`` or at a fixed place, has no nested or adjacent repeats over the same characters
+(possessive ones where they could give back), and reads a span of the text once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+__all__ = ["NUMBER", "after_cue", "after_hashes", "last_boxed", "last_line", "last_number", "without_thoughts"]
+
+_DIGITS = r"(?:\d{1,3}(?:,\d{3}(?!\d))++|\d++)"
+_PLAIN = rf"(?:{_DIGITS}(?:\.\d++)?+|\.\d++)(?:[eE][-+]?\d++(?!\w))?+"
+
+NUMBER = re.compile(
+    rf"""(?<![\w.,/\\])                                  # 'x2' and the end of '1.2.3' are no numbers
+    (?:[-+]?\\[dt]?frac\{{-?\d++\}}\{{\d++\}}           # \frac{{1}}{{2}}
+    |[-+]?[$€£¥]?-?(?:{_DIGITS}\ \d++/\d++|{_PLAIN}(?:\ ?/\ ?\d++(?![\d/]))?+)%?)  # 2 1/2, -$1,234.50, 3/4, 50%""",
+    re.VERBOSE,
+)
+"""A number as people and models write it. A sign counts only where it touches the number and nothing stands before."""
+
+_THINK = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
+_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[\\{}]|[{}]")
+_CUE = re.compile(r"\banswers?\b[^\n.=:]{0,40}?(?:\bis\b|\bare\b|[:=])|^\W{0,8}A:", re.IGNORECASE | re.MULTILINE)
+_LEAD = " \t\r\n:*_=>~"
+_TYPOGRAPHY = str.maketrans("\N{MINUS SIGN}\N{EN DASH}\u00a0\u2009\u202f", "--   ")
+
+
+def without_thoughts(text: str) -> str:
+    """Drop ``<think>`` parts: closed ones, one that never ended, and all before an end without a beginning."""
+    if "<" not in text:
+        return text
+    kept: list[str] = []
+    position, thinking = 0, False
+    for tag in _THINK.finditer(text):
+        closes = bool(tag[1])
+        if not thinking and not closes:
+            kept.append(text[position : tag.start()])
+        elif not thinking:
+            kept.clear()  # the template had opened the thought in the prompt
+        thinking, position = not closes, tag.end()
+    if not thinking:
+        kept.append(text[position:])
+    return "".join(kept)
+
+
+def last_boxed(text: str) -> str | None:
+    r"""Return what is in the last ``\boxed{...}`` whose braces balance (of nested ones, the inner)."""
+    if "\\boxed" not in text and "\\fbox" not in text:
+        return None
+    opened: list[int] = []  # where each open brace's content begins; negative unless it is a box
+    best: tuple[int, int] | None = None
+    for token in _BRACE.finditer(text):
+        word = token[0]
+        if word == "}":
+            start = opened.pop() if opened else -1
+            if start >= 0 and (best is None or start > best[0]):
+                best = (start, token.start())
+        elif word == "{":
+            opened.append(-1)
+        elif len(word) > 2:
+            opened.append(token.end())
+    return text[best[0] : best[1]].strip() if best else None
+
+
+def after_cue(text: str) -> Iterator[str]:
+    """Yield what follows 'the answer is', 'Answer:' or a line's 'A:', the last one first.
+
+    Each is the rest of its line (of the next line that is not empty, where the cue ends its own), up to the next cue.
+    """
+    end = len(text)
+    for cue in reversed(list(_CUE.finditer(text))):
+        start = cue.end()
+        while start < end and text[start] in _LEAD:
+            start += 1
+        stop = text.find("\n", start, end)
+        if start < end:
+            yield text[start : stop if stop >= 0 else end].strip()
+        end = cue.start()
+
+
+def after_hashes(text: str) -> str | None:
+    """Return what follows the last ``####``, up to the end of its line."""
+    at = text.rfind("####")
+    return text[at + 4 :].lstrip("# \t").partition("\n")[0].strip() or None if at >= 0 else None
+
+
+def last_line(text: str) -> Iterator[str]:
+    """Yield the lines that are not empty, the last one first."""
+    for line in reversed(text.splitlines()):
+        if line := line.strip():
+            yield line
+
+
+def last_number(text: str) -> str | None:
+    """Return the last number after the last ``=`` that one follows, else the last number; None without any."""
+    text = text.translate(_TYPOGRAPHY)
+    found = list(NUMBER.finditer(text))
+    if not found:
+        return None
+    equals = text.rfind("=", 0, found[-1].start())
+    if equals < 0:
+        return found[-1][0]
+    return next(m[0] for m in found if m.start() > equals)
+
+
+def first_number(text: str) -> str | None:
+    """Return the result of a clause that states one: behind its first sentence's last ``=``, else its first number."""
+    text = text.translate(_TYPOGRAPHY)
+    sentence = re.split(r"[.!?;](?=\s)", text, maxsplit=1)[0]
+    if "=" in sentence and (number := last_number(sentence)):
+        return number
+    match = NUMBER.search(text)
+    return match[0] if match else None
