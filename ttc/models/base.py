@@ -125,7 +125,8 @@ class Meter:
         """Upper bound on what the current attempt generated."""
         if not self.sent:
             return 0
-        return min(self.allowance(), self.seen + self.overrun) if self.streamed else self.allowance()
+        # What was seen counts in any case, also where a lagging client saw it too late to cut in time.
+        return max(self.seen, min(self.allowance(), self.seen + self.overrun)) if self.streamed else self.allowance()
 
     def start(self) -> None:
         """An attempt is about to be sent."""
