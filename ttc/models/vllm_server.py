@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import NoReturn, Self
 
@@ -48,6 +48,7 @@ class VLLMServer(LiveModel):
         model: str | None = None,
         *,
         api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
         in_flight: int = 64,
         price: Price | None = None,
         limiter: anyio.CapacityLimiter | None = None,
@@ -64,6 +65,7 @@ class VLLMServer(LiveModel):
             base_url: with or without ``/v1``; with several, each call goes to the one with the fewest in flight.
             model: the served name; left out, the only one that is served.
             api_key: sent as a bearer token.
+            headers: further headers of every request, for gateways that ask for them.
             in_flight: calls at a time.
             price: dollars per million tokens.
             limiter: the permits, where several models share them.
@@ -78,13 +80,14 @@ class VLLMServer(LiveModel):
             ConfigurationError: a URL that is none.
         """
         super().__init__(model or "", in_flight=in_flight, price=price, limiter=limiter)
-        headers = {"Content-Type": "application/json"}
+        sent = {"Content-Type": "application/json"}
         if api_key:
-            headers["Authorization"] = f"Bearer {api_key}"
+            sent["Authorization"] = f"Bearer {api_key}"
+        sent |= headers or {}
         self._read_timeout = read_timeout
         self._replicas = Replicas(
             [base_url] if isinstance(base_url, str) else base_url,
-            headers,
+            sent,
             aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=read_timeout),
             patience=patience,
             probe_every=probe_every,
