@@ -1,0 +1,126 @@
+"""What was run, and how to run it again: the facts on a page that are neither curves nor problems."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from ttc.evals.plots import BASELINE, reads_prefixes, strategy_styles
+from ttc.evals.records import UnitRecord
+from ttc.evals.report.tables import colour_names
+from ttc.evals.summary import Summary
+
+__all__ = ["card_facts", "commands", "facts", "legend", "warnings"]
+
+_SHAPES = {
+    "o": "M12 7a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",
+    "s": "M12.5 2.5h9v9h-9z",
+    "^": "M17 1.5l5.5 10h-11z",
+    "v": "M17 12.5l5.5 -10h-11z",
+    "D": "M17 1l6 6l-6 6l-6 -6z",
+    "P": "M15 2h4v3h3v4h-3v3h-4v-3h-3v-4h3z",
+    "*": "M17 0l1.7 5h5.3l-4.3 3.1l1.6 5l-4.3 -3.1l-4.3 3.1l1.6 -5l-4.3 -3.1h5.3z",
+}
+
+
+def facts(summary: Summary, units: Sequence[UnitRecord]) -> list[dict[str, str]]:
+    """Return the handful of facts under the headline."""
+    levels = ", ".join(f"{n} {level}" for level, n in _levels(summary))
+    generated = sum(u.outcome.generated_tokens for u in units)
+    named = {
+        "Model": str(summary.run.get("model", "not recorded")),
+        "Problems": f"{summary.problems.get('all', 0):,}" + (f" ({levels})" if levels else ""),
+        "Queries solved": f"{len(units):,}",
+        "Tokens generated": f"{generated:,}",
+    }
+    return [{"name": name, "value": value} for name, value in named.items()]
+
+
+def warnings(summary: Summary, units: Sequence[UnitRecord]) -> list[str]:
+    """Say what a reader has to know before believing the numbers."""
+    found: list[str] = []
+    failed = sum(u.outcome.ended_by == "all_calls_failed" for u in units)
+    if failed:
+        found.append(f"{failed} of {len(units):,} queries failed: every call of theirs did. They count as wrong.")
+    bounds = sum(u.outcome.total_usage.upper_bound for u in units)
+    if bounds:
+        found.append(
+            f"In {bounds} of {len(units):,} queries calls were cut short; their tokens are counted as upper bounds."
+        )
+    estimated = sum(u.outcome.total_usage.reasoning_source in ("estimate", "mixed") for u in units)
+    if estimated:
+        found.append(f"In {estimated} of {len(units):,} queries the split into thoughts and text is partly estimated.")
+    per_spec: dict[str, set[tuple[str, str, int]]] = {}
+    for unit in units:
+        per_spec.setdefault(unit.spec, set()).add((unit.suite, unit.problem, unit.epoch))
+    everything = set[tuple[str, str, int]]().union(*per_spec.values())
+    missing = sum(len(everything - done) for done in per_spec.values())
+    if missing:
+        found.append(
+            f"The run is not complete: {missing:,} queries are missing, so strategies are seen on different problems."
+        )
+    if BASELINE not in {c.strategy for c in summary.curves}:
+        found.append(f"'{BASELINE}' was not run, so there is nothing to compare the strategies with.")
+    return found
+
+
+def legend(summary: Summary) -> list[dict[str, Any]]:
+    """Return what the curves' colours and marks mean."""
+    colours, styles = colour_names(summary), strategy_styles(summary)
+    banded = {c.strategy for c in summary.curves if reads_prefixes(c)}
+    alone = {c.strategy for c in summary.curves if len(c.points) == 1} - banded
+
+    def how(name: str) -> str:
+        if name == BASELINE:
+            return "one sample"
+        return "one run, any prefix" if name in banded else "one setting" if name in alone else "separate budgets"
+
+    return [
+        {
+            "name": name,
+            "colour": colours[name],
+            "shape": _SHAPES[styles[name].marker],
+            "prefix": name in banded,
+            "how": how(name),
+        }
+        for name in styles
+    ]
+
+
+def card_facts(card: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what is recorded of the run, one fact an entry."""
+    return [{"name": name, "value": value} for name, value in _flat(card) if value]
+
+
+def commands(card: Mapping[str, Any], runs: Path = Path("runs")) -> list[dict[str, str]]:
+    """Return the commands that go on with the run under ``runs``, and draw this page anew."""
+    run_id = str(card.get("run_id", ""))
+    if not run_id:
+        return []
+    where = [] if runs == Path("runs") else ["--runs", str(runs)]
+    return [
+        {"why": why, "line": shlex.join(["ttc", *words, *where])}
+        for why, words in (
+            ("Go on where it stopped; nothing is paid for twice:", ["eval", "--resume", run_id]),
+            ("Write the figures and this page anew:", ["report", run_id]),
+        )
+    ]
+
+
+def _levels(summary: Summary) -> list[tuple[str, int]]:
+    return [(level, summary.problems.get(f"level={level}", 0)) for level in summary.classes.get("level", ())]
+
+
+def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
+    """Flatten nested facts into names and values for reading: ``{"a": {"b": 1}}`` is ``a b: 1``."""
+    if isinstance(value, Mapping):
+        items = cast(Mapping[str, Any], value).items()
+        return [fact for key, inner in items for fact in _flat(inner, f"{name} {key}".strip().replace("_", " "))]
+    if isinstance(value, list | tuple):
+        entries = cast(Sequence[Any], value)
+        if any(isinstance(entry, Mapping) for entry in entries):
+            return [fact for entry in entries for fact in _flat(entry, name)]
+        return [(name, ", ".join(map(str, entries)))]
+    return [(name, "" if value is None else str(value))]

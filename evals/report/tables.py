@@ -1,0 +1,184 @@
+"""What a page says of a run: the headline sentence and the rows of its tables, as plain text from a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ttc.evals.canvas import PALETTE
+from ttc.evals.cost_plot import final_points, kinds_of
+from ttc.evals.plots import BASELINE, group_name, panel_groups, strategy_styles
+from ttc.evals.summary import Comparison, Point, Summary
+
+__all__ = ["colour_names", "cost_rows", "family_rows", "headline", "result_rows"]
+
+_NONE = "–"  # noqa: RUF001 -- a dash in a table
+
+_FOREST = (4.0, 116.0)
+"""Where the drawing of an interval begins and ends, in pixels."""
+
+
+def headline(summary: Summary) -> str:
+    """Say in a sentence or two which strategies are credibly better than one sample, or that none is.
+
+    A strategy is spoken for by its largest configuration, so nothing is picked for having come out well.
+    """
+    found = _comparisons(summary, "all")
+    last = {p.strategy: found[key] for p in final_points(summary) if (key := (p.strategy, p.setting)) in found}
+    n = summary.problems.get("all", 0)
+    if not last:
+        return f"On {n} problems; nothing to compare: '{BASELINE}' or the other strategies were not run."
+    above = sorted((c for c in last.values() if c.credible and c.difference > 0), key=lambda c: -c.difference)
+    below = [c for c in last.values() if c.credible and c.difference < 0]
+    if above:
+        verb = "is" if len(above) == 1 else "are"
+        first, gain = above[0], _gain(above[0], named=len(above) > 1)
+        text = f"On {n} problems {_listed(above)} {verb} credibly above a single sample: {gain}"
+        text += f" for {first.cost_ratio:.3g} times the thinking tokens." if first.cost_ratio else "."
+    else:
+        best = max(last.values(), key=lambda c: c.difference)
+        text = f"On {n} problems no strategy is credibly above a single sample; the nearest: {_gain(best)}."
+    if below:
+        text += f" Credibly below it: {_listed(below)}."
+    return text
+
+
+def result_rows(summary: Summary, *, every: bool = False) -> list[dict[str, Any]]:
+    """Return the rows of the results table: one per configuration, or with ``every`` one per measured point."""
+    groups = panel_groups(summary)
+    points = {group: {(p.strategy, p.spec, p.setting): p for p in _points(summary, group)} for group in groups}
+    shown = _points(summary, "all") if every else final_points(summary)
+    found = _comparisons(summary, "all")
+    colours = colour_names(summary)
+    ends = [e for c in found.values() for e in (c.low, c.high)]
+    low, high = min([*ends, -0.01]), max([*ends, 0.01])
+    base = next((p.cost.get("thinking") for p in shown if p.strategy == BASELINE), None)
+    rows: list[dict[str, Any]] = []
+    for p in shown:
+        comparison, thinking = found.get((p.strategy, p.setting)), p.cost.get("thinking")
+        rows.append(
+            {
+                "strategy": p.strategy,
+                "setting": p.setting,
+                "colour": colours[p.strategy],
+                "cells": [_accuracy(points[g].get((p.strategy, p.spec, p.setting))) for g in groups],
+                "thinking": _number(thinking),
+                "ratio": f"{thinking / base:.1f}" if base and thinking is not None else _NONE,
+                "difference": _difference(comparison, low, high) if comparison else None,
+                "mark": _mark(comparison) if comparison else "",
+                "verdict": _verdict(comparison) if comparison else "",
+            }
+        )
+    return rows
+
+
+def family_rows(summary: Summary) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the configurations as column heads, and a row of accuracies per family."""
+    shown = final_points(summary)
+    heads = [" ".join(filter(None, (p.strategy, p.setting))) for p in shown]
+    rows: list[dict[str, Any]] = []
+    for family in summary.classes.get("family", ()):
+        group = f"family={family}"
+        points = {(p.strategy, p.spec, p.setting): p for p in _points(summary, group)}
+        cells = [_accuracy(points.get((p.strategy, p.spec, p.setting))) for p in shown]
+        rows.append({"name": group_name(group), "n": summary.problems.get(group, 0), "cells": cells})
+    return heads, rows
+
+
+def cost_rows(summary: Summary, seconds: Mapping[str, float]) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the kinds of calls, and per configuration what a query cost on average; ``seconds`` is by spec."""
+    points = final_points(summary)
+    kinds = kinds_of(points)
+    rows: list[dict[str, Any]] = []
+    for p in points:
+        dollars = p.cost.get("dollars")
+        rows.append(
+            {
+                "strategy": p.strategy,
+                "setting": p.setting,
+                "kinds": [_number(p.kinds.get(kind, 0.0)) for kind in kinds],
+                **{name: _number(p.cost.get(name)) for name in ("generated", "total", "calls")},
+                "seconds": _number(seconds.get(p.spec)),
+                "dollars": _NONE if dollars is None else f"{dollars:.2g}",
+                "abstained": f"{p.abstained:.1%}",
+                "cut": f"{p.cut:.2g}",
+            }
+        )
+    return kinds, rows
+
+
+def colour_names(summary: Summary) -> dict[str, str]:
+    """Return the page's name for each strategy's colour: ``ink``, or ``s0`` and so on."""
+    return {
+        name: f"s{PALETTE.index(style.colour)}" if style.colour in PALETTE else "ink"
+        for name, style in strategy_styles(summary).items()
+    }
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+def _points(summary: Summary, group: str) -> list[Point]:
+    return [p for c in summary.curves if c.group == group for p in c.points]
+
+
+def _comparisons(summary: Summary, group: str) -> dict[tuple[str, str], Comparison]:
+    return {(c.strategy, c.setting): c for c in summary.comparisons if c.group == group and c.against == BASELINE}
+
+
+def _accuracy(point: Point | None) -> dict[str, str] | None:
+    if point is None:
+        return None
+    return {"value": f"{point.accuracy:.1%}", "interval": f"{100 * point.low:.0f} to {100 * point.high:.0f}"}
+
+
+def _difference(c: Comparison, low: float, high: float) -> dict[str, str]:
+    def at(x: float) -> str:
+        return f"{_FOREST[0] + (x - low) / (high - low) * (_FOREST[1] - _FOREST[0]):.1f}"
+
+    return {
+        "value": _signed(c.difference),
+        "interval": f"{_signed(c.low)} to {_signed(c.high)}",
+        "zero": at(0),
+        "from": at(c.low),
+        "to": at(c.high),
+        "at": at(c.difference),
+    }
+
+
+def _mark(c: Comparison) -> str:
+    """Filled where the difference also holds after the adjustment for the number of comparisons."""
+    if not c.credible:
+        return "○"
+    firm = c.p_holm < 0.05
+    return ("▲" if firm else "△") if c.difference > 0 else ("▼" if firm else "▽")
+
+
+def _verdict(c: Comparison) -> str:
+    return "unresolved" if not c.credible else "above" if c.difference > 0 else "below"
+
+
+def _gain(c: Comparison, *, named: bool = True) -> str:
+    who = f"{_named(c)} " if named else ""
+    return f"{who}{_signed(c.difference)} points (95% interval {_signed(c.low)} to {_signed(c.high)}, paired)"
+
+
+def _named(c: Comparison) -> str:
+    return f"{c.strategy} ({c.setting})" if c.setting else c.strategy
+
+
+def _listed(comparisons: Sequence[Comparison]) -> str:
+    names = [_named(c) for c in comparisons]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _signed(share: float) -> str:
+    """Write a difference of shares in points, with a real minus sign."""
+    text = f"{100 * share:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "−")  # noqa: RUF001 -- what is read, not computed with
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return _NONE
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
