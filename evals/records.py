@@ -94,34 +94,29 @@ def outcome_to_json(outcome: Outcome) -> bytes:
 
 def outcome_from_json(raw: bytes | str) -> Outcome:
     """Read what :func:`outcome_to_json` wrote."""
-    data: dict[str, Any] = orjson.loads(raw)
-    candidate = data["candidate"]
-    return Outcome(
-        **{
-            **data,
-            "candidate": candidate and Candidate(candidate["answer"], _sample(candidate["sample"]), candidate["score"]),
-            "usage": {kind: Usage(**u) for kind, u in data["usage"].items()},
-            "checkpoints": tuple(_checkpoint(c) for c in data["checkpoints"]),
-            "trace": tuple(data["trace"]),
-            "warnings": tuple(data["warnings"]),
-        }
-    )
+    fields: dict[str, Any] = orjson.loads(raw)
+    candidate = fields["candidate"]
+    if candidate is not None:
+        fields["candidate"] = Candidate(candidate["answer"], _sample(candidate["sample"]), candidate["score"])
+    fields["usage"] = {kind: Usage(**usage) for kind, usage in fields["usage"].items()}
+    fields["checkpoints"] = tuple(_checkpoint(c) for c in fields["checkpoints"])
+    fields["trace"] = tuple(fields["trace"])
+    fields["warnings"] = tuple(fields["warnings"])
+    return Outcome(**fields)
 
 
-def _checkpoint(data: dict[str, Any]) -> Checkpoint:
-    return Checkpoint(**{**data, "prefix": Usage(**data["prefix"]), "realised": Usage(**data["realised"])})
+def _checkpoint(fields: dict[str, Any]) -> Checkpoint:
+    for name in ("prefix", "realised"):
+        fields[name] = Usage(**fields[name])
+    return Checkpoint(**fields)
 
 
-def _sample(data: dict[str, Any]) -> Sample:
-    return Sample(
-        **{
-            **data,
-            "usage": Usage(**data["usage"]),
-            "logprobs": _floats(data["logprobs"]),
-            "top_logprobs": tuple(_floats(row) for row in data["top_logprobs"]),
-            "first_choices": tuple((token, -inf if p is None else p) for token, p in data["first_choices"]),
-        }
-    )
+def _sample(fields: dict[str, Any]) -> Sample:
+    fields["usage"] = Usage(**fields["usage"])
+    fields["logprobs"] = _floats(fields["logprobs"])
+    fields["top_logprobs"] = tuple(_floats(row) for row in fields["top_logprobs"])
+    fields["first_choices"] = tuple((token, -inf if p is None else p) for token, p in fields["first_choices"])
+    return Sample(**fields)
 
 
 def _floats(values: list[float | None]) -> tuple[float, ...]:

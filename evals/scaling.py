@@ -16,10 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import orjson
-
 from ttc.budget import Price
 from ttc.evals.records import UnitRecord
+from ttc.evals.summary import Comparison, Curve, Point, Summary, summary_from_json, summary_to_json
 from ttc.statistics import holm, mean, paired_difference
 from ttc.types import Usage
 
@@ -29,108 +28,242 @@ LEVELS = ("easy", "medium", "hard")
 SAMPLE_KINDS = frozenset({"generate", "revise", "probe"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """Accuracy and cost of one configuration on one group of problems.
+@dataclass(slots=True)
+class _Reading:
+    """What one unit says about one point: the verdict and the cost at that place."""
 
-    Attributes:
-        strategy: the strategy's spec without its ``n``; names the curve.
-        spec: the spec that ran (for a prefix point: the run that it was read off).
-        setting: ``n=4``, or empty where the strategy has no ``n``.
-        group: ``all``, or a value of the tag ``level`` or ``family``.
-        n: problems.
-        accuracy: share of right answers; an abstention is a wrong one.
-        se: standard error of it, clustered on problems.
-        low: lower end of the 95% interval.
-        high: upper end.
-        cost: means per query: ``thinking`` (generated tokens outside the returned answer), ``generated``, ``total``
-            (with prompts), ``calls`` and ``dollars``; None where it is not known (calls of a judge within a prefix,
-            dollars of a model without a price).
-        abstained: share of queries that ended without an answer.
-        cut: mean number of samples per query that the budget cut.
-        failed: share of queries of which every call failed.
-        kinds: mean generated tokens per query by kind of call.
-        method: how the interval was made: ``wilson``, ``t`` or ``none``.
-    """
+    problem: str
+    correct: bool
+    answered: bool
+    cost: dict[str, float | None]
+    kinds: dict[str, float]
+    cut: int
+    failed: bool
+
+
+@dataclass(slots=True)
+class _Series:
+    """The readings of one point before they are summed up."""
 
     strategy: str
     spec: str
-    setting: str
-    group: str
-    n: int
-    accuracy: float
-    se: float
-    low: float
-    high: float
-    cost: Mapping[str, float | None]
-    abstained: float
-    cut: float
-    failed: float
-    kinds: Mapping[str, float]
-    method: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
-    """The points of one strategy on one group, by rising ``n``.
-
-    Attributes:
-        how: ``prefix`` (anytime curve of one run) or ``explicit`` (separate configurations).
-    """
-
-    strategy: str
-    group: str
+    setting: int | None
     how: Literal["prefix", "explicit"]
-    points: tuple[Point, ...]
+    readings: list[_Reading] = field(default_factory=list[_Reading])
+
+    def scores(self) -> dict[str, list[float]]:
+        scores: dict[str, list[float]] = {}
+        for r in self.readings:
+            scores.setdefault(r.problem, []).append(float(r.correct))
+        return scores
+
+    def of(self, problems: frozenset[str]) -> _Series:
+        kept = [r for r in self.readings if r.problem in problems]
+        return _Series(self.strategy, self.spec, self.setting, self.how, kept)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """A point against another strategy's, paired on problems.
+def summarise(units: Iterable[UnitRecord], run: Mapping[str, Any] | None = None) -> Summary:
+    """Sum up a run. The order of the units does not matter.
 
-    Attributes:
-        difference: accuracy of this one minus that of ``against``.
-        credible: the 95% interval excludes zero.
-        p: two-sided p-value.
-        p_holm: the same, adjusted for all comparisons of the group.
-        cost_ratio: thinking tokens of this one over those of ``against``; None where those are zero.
+    Args:
+        units: what the store holds (:meth:`ttc.evals.store.Store.units`).
+        run: what to say of the run; its ``price`` (dollars per million tokens) prices the points of a prefix.
     """
+    run = dict(run or {})
+    price = Price(**run["price"]) if run.get("price") else None
+    ordered = sorted(units, key=lambda u: (u.suite, u.problem, u.epoch, u.strategy, u.setting or 0, u.spec))
+    groups = _groups(ordered)
+    series = _series(ordered, price)
+    curves: list[Curve] = []
+    comparisons: list[Comparison] = []
+    for group, problems in groups.items():
+        mine = [s for s in (x.of(problems) for x in series) if s.readings]
+        points = [(s, _point(s, group)) for s in mine]
+        for first in {(s.strategy, s.how): s for s in mine}.values():
+            of_it = tuple(p for s, p in points if (s.strategy, s.how) == (first.strategy, first.how))
+            curves.append(Curve(strategy=first.strategy, group=group, how=first.how, points=of_it))
+        comparisons += _compare(points, group)
+    return Summary(
+        run=run,
+        curves=tuple(curves),
+        comparisons=tuple(comparisons),
+        problems={group: len(problems) for group, problems in groups.items()},
+        classes={
+            tag: tuple(g.partition("=")[2] for g in groups if g.startswith(f"{tag}=")) for tag in ("level", "family")
+        },
+    )
 
-    strategy: str
-    setting: str
-    against: str = "single"
-    group: str
-    n: int
-    difference: float
-    low: float
-    high: float
-    credible: bool
-    p: float
-    p_holm: float
-    cost_ratio: float | None
 
-    @property
-    def verdict(self) -> str:
-        """In words: ``above single``, ``below single`` or ``not resolved``."""
-        if not self.credible:
-            return "not resolved"
-        return f"{'above' if self.difference > 0 else 'below'} {self.against}"
+def timings(units: Iterable[UnitRecord]) -> dict[str, dict[str, float]]:
+    """What depends on the clock, by spec: mean seconds per query, and mean thinking tokens as they were really spent.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """Everything a report shows of a run.
-
-    Attributes:
-        run: what was run: id, model, suites, seeds, sampling (the parts of the run card that hold no time).
-        curves: by strategy and group.
-        comparisons: of every point with ``single``, where that was run.
-        problems: number of problems by group.
-        classes: the groups of each tag, in the order to show them: ``{"level": ("easy", ...), "family": (...)}``.
+    The latter counts what was in flight when a vote was decided, which a prefix point leaves out. Both differ from
+    run to run, and a call that the store answered takes no time: that is why they are not in the summary.
     """
+    by_spec: dict[str, list[UnitRecord]] = {}
+    for unit in units:
+        by_spec.setdefault(unit.spec, []).append(unit)
+    return {
+        spec: {
+            "queries": len(of_it),
+            "seconds": sum(u.outcome.seconds for u in of_it) / len(of_it),
+            "thinking_realised": sum(u.outcome.thinking_tokens for u in of_it) / len(of_it),
+            "generated_realised": sum(u.outcome.generated_tokens for u in of_it) / len(of_it),
+        }
+        for spec, of_it in sorted(by_spec.items())
+    }
 
-    run: Mapping[str, Any]
-    curves: tuple[Curve, ...]
-    comparisons: tuple[Comparison, ...]
-    problems: Mapping[str, int]
-    classes: Mapping[str, tuple[str, ...]]
+
+# -- groups and series ------------------------------------------------------------------------------------------------
+
+
+def _name(unit: UnitRecord) -> str:
+    """Name a problem across suites."""
+    return f"{unit.suite}\x1f{unit.problem}"
+
+
+def _groups(units: Sequence[UnitRecord]) -> dict[str, frozenset[str]]:
+    """Problems by group: all, the levels from easy to hard, the families by name."""
+    members: dict[tuple[str, str], set[str]] = {}
+    for unit in units:
+        for tag in ("level", "family"):
+            if tag in unit.tags:
+                members.setdefault((tag, unit.tags[tag]), set()).add(_name(unit))
+
+    def order(key: tuple[str, str]) -> tuple[bool, int, str]:
+        tag, value = key
+        return tag == "family", LEVELS.index(value) if tag == "level" and value in LEVELS else len(LEVELS), value
+
+    named = {f"{tag}={value}": frozenset(members[tag, value]) for tag, value in sorted(members, key=order)}
+    return {"all": frozenset(map(_name, units)), **named}
+
+
+def _series(units: Sequence[UnitRecord], price: Price | None) -> list[_Series]:
+    """Sort the readings into points: ``single`` first, then by strategy and rising n."""
+    series: dict[tuple[str, int, str], _Series] = {}
+    for unit in units:
+        if not unit.prefix or unit.setting is None:
+            key = (unit.strategy, unit.setting or 0, unit.spec)
+            home = series.setdefault(key, _Series(unit.strategy, unit.spec, unit.setting, "explicit"))
+            home.readings.append(_whole(unit))
+            continue
+        for k in _powers(unit.setting):
+            home = series.setdefault((unit.strategy, k, unit.spec), _Series(unit.strategy, unit.spec, k, "prefix"))
+            home.readings.append(_prefix(unit, k, price))
+    return [series[key] for key in sorted(series, key=lambda key: (key[0] != "single", key))]
+
+
+def _powers(n: int) -> list[int]:
+    """1, 2, 4, ... below n, and n."""
+    return [2**i for i in range(n.bit_length()) if 2**i < n] + [n]
+
+
+def _whole(unit: UnitRecord) -> _Reading:
+    o = unit.outcome
+    cost: dict[str, float | None] = {
+        "thinking": o.thinking_tokens,
+        "generated": o.generated_tokens,
+        "total": o.total_usage.total,
+        "calls": sum(o.calls.values()),
+        "dollars": o.dollars,
+    }
+    cut = sum(e.get("finish") == "cut" for e in o.trace if e.get("event") == "sample")
+    kinds = {kind: float(usage.generated) for kind, usage in o.usage.items()}
+    return _Reading(_name(unit), unit.correct, o.answer is not None, cost, kinds, cut, _failed(unit))
+
+
+def _prefix(unit: UnitRecord, k: int, price: Price | None) -> _Reading:
+    """Read a unit at its first k samples.
+
+    The answer is that of the last checkpoint with at most k samples. The tokens are those consumed by then, by the
+    trace where the k-th sample proposed nothing.
+    """
+    o = unit.outcome
+    at = max((i for i, c in enumerate(o.checkpoints) if c.samples <= k), default=None)
+    draws = [e for e in o.trace if e.get("event") == "sample"][:k]
+    prefix = o.checkpoints[at].prefix if at is not None else Usage()
+    answer_tokens = o.checkpoints[at].answer_tokens if at is not None else 0
+    consumed = int(draws[-1]["tokens"]) if draws else 0
+    generated = max(prefix.generated, consumed)
+    drawn: dict[str, float] = {}
+    for event in draws:
+        drawn[event["kind"]] = drawn.get(event["kind"], 0.0) + event["generated"]
+    others = [kind for kind in o.usage if kind not in SAMPLE_KINDS]
+    if (rest := generated - sum(drawn.values())) > 0:
+        drawn[others[0] if len(others) == 1 else "other"] = float(rest)
+    cost: dict[str, float | None] = {
+        "thinking": max(0, generated - answer_tokens),
+        "generated": generated,
+        "total": prefix.prompt_tokens + generated,
+        "calls": None if others else len(draws),
+        "dollars": price.of(prefix) if price else None,
+    }
+    answered = at is not None and o.checkpoints[at].answer is not None
+    correct = answered and at is not None and unit.checkpoints_correct[at]
+    cut = sum(e.get("finish") == "cut" for e in draws)
+    return _Reading(_name(unit), correct, answered, cost, drawn, cut, _failed(unit))
+
+
+def _failed(unit: UnitRecord) -> bool:
+    return unit.outcome.ended_by == "all_calls_failed"
+
+
+# -- points and comparisons -------------------------------------------------------------------------------------------
+
+
+def _point(series: _Series, group: str) -> Point:
+    readings = series.readings
+    m = mean(series.scores())
+    kinds = sorted({kind for r in readings for kind in r.kinds})
+    return Point(
+        strategy=series.strategy,
+        spec=series.spec,
+        setting="" if series.setting is None else f"n={series.setting}",
+        group=group,
+        n=m.n,
+        accuracy=m.value,
+        se=m.se,
+        low=m.low,
+        high=m.high,
+        cost={name: _average([r.cost[name] for r in readings]) for name in readings[0].cost},
+        abstained=sum(not r.answered for r in readings) / len(readings),
+        cut=sum(r.cut for r in readings) / len(readings),
+        failed=sum(r.failed for r in readings) / len(readings),
+        kinds={kind: sum(r.kinds.get(kind, 0.0) for r in readings) / len(readings) for kind in kinds},
+        method=m.method,
+    )
+
+
+def _average(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None
+
+
+def _compare(points: Sequence[tuple[_Series, Point]], group: str) -> list[Comparison]:
+    """Compare every point with ``single``, and adjust for their number."""
+    base = next(((s, p) for s, p in points if s.strategy == "single"), None)
+    if base is None:
+        return []
+    against, at = base
+    theirs = against.scores()
+    rivals = [(s, p) for s, p in points if s is not against and not s.scores().keys().isdisjoint(theirs)]
+    found = [paired_difference(s.scores(), theirs) for s, _ in rivals]
+    comparisons: list[Comparison] = []
+    for (series, point), d, p_holm in zip(rivals, found, holm([d.p for d in found]), strict=True):
+        mine, its = point.cost["thinking"], at.cost["thinking"]
+        comparisons.append(
+            Comparison(
+                strategy=series.strategy,
+                setting=point.setting,
+                group=group,
+                n=d.n,
+                difference=d.value,
+                low=d.low,
+                high=d.high,
+                credible=d.credible,
+                p=d.p,
+                p_holm=p_holm,
+                cost_ratio=mine / its if mine is not None and its else None,
+            )
+        )
+    return comparisons

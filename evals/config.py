@@ -1,0 +1,206 @@
+"""What a run is: its settings, readable from TOML, and the work that follows from them."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PlainSerializer, field_validator
+
+from ttc import registry
+from ttc.budget import Budget
+from ttc.errors import ConfigurationError
+from ttc.evals.suite import Problem, Suite, load_suite
+from ttc.strategy import Strategy, make_strategy
+from ttc.types import Sampling
+
+__all__ = ["Configuration", "EvalConfig", "choose_problems", "expand", "read_config", "read_toml"]
+
+
+def _spec_of(value: str | Strategy) -> str:
+    return value if isinstance(value, str) else value.spec
+
+
+def _name_of(value: str | Suite) -> str:
+    return value if isinstance(value, str) else value.name
+
+
+class EvalConfig(BaseModel):
+    """The settings of a run; everything that determines its results, and how to reach the model.
+
+    In Python, strategies and suites may also be objects; a run card holds their specs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    suites: tuple[Annotated[str | InstanceOf[Suite], PlainSerializer(_name_of)], ...] = Field(
+        min_length=1, description="suites, e.g. arithmetic:per_family=20"
+    )
+    strategies: tuple[Annotated[str | InstanceOf[Strategy], PlainSerializer(_spec_of)], ...] = Field(
+        ("single", "majority"), min_length=1, description="strategies, e.g. knockout:k=2"
+    )
+    budgets: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="values of n: prefix-valid strategies run once at the largest, others once per value"
+    )
+    verifier: str | None = Field(None, description="verifier, e.g. self_certainty")
+    comparator: str | None = Field(None, description="comparator, e.g. judge")
+    sampling: Sampling = Field(Sampling(), description="how samples are drawn")
+    budget: str = Field("", description="hard limits per query, e.g. generated_tokens=400,seconds=20")
+    total_tokens: int | None = Field(
+        None, ge=1, description="hard limit on generated and prompt tokens of all queries, each charged in full"
+    )
+    seed: int = Field(0, description="seeds every request")
+    epochs: int = Field(1, ge=1, description="how often every problem is run, each time with other seeds")
+    limit: int | None = Field(None, ge=1, description="problems per suite")
+    sample_seed: int | None = Field(None, description="draw the problems with this seed; by default the first ones")
+    concurrency: int = Field(32, ge=1, description="queries at a time")
+    runs: Path = Field(Path("runs"), description="where run directories are")
+    run_id: str = Field("", description="name of the run; made of the suite, the model and the time if empty")
+    base_url: str = Field("", description="the server, for resuming")
+    model: str | None = Field(None, description="the served name, for resuming")
+    up: str | None = Field(None, description="the model to start a server for, for resuming")
+
+    @field_validator("sampling", mode="before")
+    @classmethod
+    def _known_fields(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            known = {f.name for f in fields(Sampling)}
+            for key in value:  # pyright: ignore[reportUnknownVariableType]  # whatever the file holds
+                if key not in known:
+                    raise ValueError(f"unknown setting '{key}' of sampling. Known: {', '.join(sorted(known))}")
+        return value  # pyright: ignore[reportUnknownVariableType]
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that determine results, as plain data: what a resumed run must have in common."""
+        free = {"concurrency", "total_tokens", "runs", "run_id", "base_url", "model", "up"}
+        return self.model_dump(mode="json", exclude=free)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}") from None
+
+
+def read_config(source: Path | dict[str, Any]) -> EvalConfig:
+    """Read settings from a TOML file, or from what such a file holds.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a setting is unknown or out of its range.
+    """
+    data = read_toml(source) if isinstance(source, Path) else source
+    try:
+        return EvalConfig(**data)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"][:2])
+        message = first["msg"].removeprefix("Value error, ")
+        known = f" Known: {', '.join(EvalConfig.model_fields)}." if first["type"] == "extra_forbidden" else ""
+        where = f"{source}: " if isinstance(source, Path) else "eval settings: "
+        raise ConfigurationError(f"{where}{name}={first.get('input')!r}: {message}.{known}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One strategy as it is run.
+
+    Attributes:
+        strategy: with its parameters.
+        label: its spec without ``n``: the curve that it belongs to.
+        setting: its ``n``, or None.
+        prefix: its checkpoints give the points of smaller ``n``.
+    """
+
+    strategy: Strategy
+    label: str
+    setting: int | None
+    prefix: bool
+
+
+def expand(strategies: Sequence[str | Strategy], budgets: Sequence[int] = ()) -> list[Configuration]:
+    """Spread budgets over strategies; what has no ``n`` runs once.
+
+    A strategy whose checkpoints are valid prefixes runs once at the largest value, any other once per value. A value
+    that a strategy cannot take (a knockout of one) is left out, unless none remains.
+
+    Raises:
+        ConfigurationError: an unknown name or parameter, or no budget that a strategy can take.
+    """
+    found: dict[str, Configuration] = {}
+    for given in strategies:
+        strategy = make_strategy(given)
+        sized = "n" in type(strategy).model_fields
+        if sized and budgets:
+            values = [max(budgets)] if strategy.prefix_valid else sorted(set(budgets))
+            made, refused = _at(strategy, values)
+            if not made:
+                raise ConfigurationError(f"strategy '{strategy.name}' takes none of the budgets {values}: {refused}")
+        else:
+            made = [strategy]
+        for one in made:
+            n = getattr(one, "n", None) if sized else None
+            configuration = Configuration(one, _label(one), n, one.prefix_valid and n is not None)
+            found.setdefault(one.spec, configuration)
+    return list(found.values())
+
+
+def _at(strategy: Strategy, values: Sequence[int]) -> tuple[list[Strategy], str]:
+    made: list[Strategy] = []
+    refused = ""
+    for n in values:
+        try:
+            made.append(type(strategy)(**{**dict(strategy), "n": n}))
+        except pydantic.ValidationError as error:
+            refused = error.errors()[0]["msg"]
+    return made, refused
+
+
+def _label(strategy: Strategy) -> str:
+    name, parameters = registry.parse_spec("strategy", strategy.spec)
+    rest = ",".join(f"{k}=({v})" if "," in v else f"{k}={v}" for k, v in parameters.items() if k != "n")
+    return f"{name}:{rest}" if rest else name
+
+
+def check_needs(configurations: Sequence[Configuration], config: EvalConfig) -> None:
+    """Refuse a run whose strategies lack a verifier or comparator, before anything is called.
+
+    Raises:
+        ConfigurationError: names the strategy and the option.
+    """
+    for c in configurations:
+        for need, given in (("verifier", config.verifier), ("comparator", config.comparator)):
+            if need in c.strategy.requires() and given is None:
+                raise ConfigurationError(f"strategy '{c.strategy.name}' needs a {need}: pass --{need} judge")
+    Budget.parse(config.budget)
+
+
+def choose_problems(given: str | Suite, config: EvalConfig) -> tuple[Suite, list[Problem]]:
+    """Load a suite and take the problems of a run: each once, the first ``limit`` of them or a seeded draw.
+
+    Raises:
+        ConfigurationError: the suite cannot be had, or is empty.
+    """
+    suite = load_suite(given) if isinstance(given, str) else given
+    problems = list({p.query.id: p for p in suite.problems}.values())
+    if not problems:
+        raise ConfigurationError(f"suite '{suite.name}' has no problems")
+    if config.limit is not None and config.limit < len(problems):
+        if config.sample_seed is None:
+            chosen = range(config.limit)
+        else:
+            chosen = sorted(random.Random(config.sample_seed).sample(range(len(problems)), config.limit))
+        problems = [problems[i] for i in chosen]
+    return suite, problems

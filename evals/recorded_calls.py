@@ -1,0 +1,160 @@
+"""A live model behind a run's store: what was paid for once answers the same request ever after.
+
+The key of a call is the model, what is asked, the seed and the position: not the strategy. Since the seed follows from
+(run, query, content, position), the k-th sample of a problem is the same request in every strategy of a run, and is
+paid for once. Each strategy's ledger is still charged in full, as if it had paid alone: costs on a curve are those of
+running that strategy by itself, and the run as a whole costs less than their sum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+
+import anyio
+
+from ttc.budget import Ledger
+from ttc.errors import ServerUnreachable
+from ttc.evals.store import Store
+from ttc.models.base import LiveModel, Meter
+from ttc.types import Message, Request, Sample
+
+__all__ = ["CallCounts", "StoredCalls", "call_key", "working_on"]
+
+working_on: ContextVar[tuple[str, str]] = ContextVar("working_on", default=("", ""))
+"""The query and the strategy that this task works for: noted beside a call, never part of its key."""
+
+
+def call_key(model: str, request: Request) -> str:
+    """Hash what determines the result of a call. What only observes it (logprobs) and who asks are left out."""
+    parts = (model, request.content(), str(request.seed), str(request.index))
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
+
+
+@dataclass(slots=True)
+class CallCounts:
+    """What a run's model did since it was started.
+
+    Attributes:
+        made: calls that were sent.
+        replayed: calls that the store answered.
+        generated: generated tokens of calls that were sent and came back.
+        retries: how often a call was sent again.
+        failed: calls that failed for good.
+        in_flight: calls under way.
+    """
+
+    made: int = 0
+    replayed: int = 0
+    generated: int = 0
+    retries: int = 0
+    failed: int = 0
+    in_flight: int = 0
+
+
+class StoredCalls(LiveModel):
+    """Wraps a live model: answers from the store, and keeps what the model answers before handing it on.
+
+    Two strategies that ask for the same call at the same time share it: the second waits, and makes the call itself
+    only if the first was cancelled or got nothing that can be replayed. What was cut, cancelled or failed is logged,
+    and is never replayed.
+
+    Attributes:
+        counts: what was sent and what was replayed.
+        unreachable: the error of a server that stopped answering. It is raised to whoever asks next, so that a run
+            stops instead of taking it for a result.
+    """
+
+    def __init__(self, model: LiveModel, store: Store) -> None:
+        super().__init__(model.name, price=model.price, limiter=model.limiter)
+        self.counts = CallCounts()
+        self.unreachable: ServerUnreachable | None = None
+        self.chunk = model.chunk
+        self._model = model
+        self._store = store
+        self._flights: dict[str, anyio.Event] = {}
+
+    @property
+    def overrun(self) -> int:
+        """That of the wrapped model."""
+        return self._model.overrun
+
+    async def count_tokens(self, text: str) -> tuple[int, str]:
+        """Ask the wrapped model."""
+        return await self._model.count_tokens(text)
+
+    async def count_prompt(self, messages: Sequence[Message]) -> int:
+        """Ask the wrapped model."""
+        return await self._model.count_prompt(messages)
+
+    async def call(self, request: Request, meter: Meter) -> list[Sample]:
+        """Make the call with the wrapped model, and count it.
+
+        Raises:
+            ModelError: the call failed for good.
+        """
+        self.counts.made += 1
+        self.counts.in_flight += 1
+        before = meter.attempts
+        try:
+            samples = await self._model.call(request, meter)
+        except ServerUnreachable as error:
+            self.unreachable = error
+            raise
+        finally:
+            self.counts.in_flight -= 1
+            self.counts.retries += max(0, meter.attempts - before - 1)
+        self.counts.generated += sum(s.usage.generated for s in samples)
+        return samples
+
+    async def complete(self, request: Request, ledger: Ledger, is_head: Callable[[], bool]) -> list[Sample]:
+        """Answer one request: from the store, from a call that is under way already, or with a call.
+
+        Raises:
+            BudgetExhausted: the ledger refused the call.
+            ServerUnreachable: the server has stopped answering.
+        """
+        if self.unreachable is not None:
+            raise self.unreachable
+        key, logprobs = call_key(self.name, request), request.logprobs or 0
+        while not self._store.has_call(key, logprobs=logprobs) and (flight := self._flights.get(key)) is not None:
+            await flight.wait()
+        if self._store.has_call(key, logprobs=logprobs):
+            samples = await super().complete(request, ledger, is_head)
+        else:
+            landed = self._flights[key] = anyio.Event()
+            try:
+                samples = await super().complete(request, ledger, is_head)
+            finally:
+                del self._flights[key]
+                landed.set()
+        if self.unreachable is not None:
+            raise self.unreachable
+        return samples
+
+    async def recorded(self, request: Request) -> Sample | None:
+        """Return the sample of the same request, with the logprobs that are asked for, where the store has it."""
+        if request.n != 1:
+            return None
+        known = self._store.call(call_key(self.name, request), logprobs=request.logprobs or 0)
+        if known is None:
+            return None
+        self.counts.replayed += 1
+        return replace(known, kind=request.kind)
+
+    async def remember(self, request: Request, samples: Sequence[Sample]) -> None:
+        """Keep what a call brought; returns once it is committed."""
+        key = call_key(self.name, request)
+        query, strategy = working_on.get()
+        for sample in samples:
+            self.counts.failed += not sample.ok
+            replay = request.n == 1 and sample.finish in ("stop", "length") and not _unforced(request, sample)
+            await self._store.add_call(key, request, sample, query=query, strategy=strategy, replay=replay)
+
+
+def _unforced(request: Request, sample: Sample) -> bool:
+    """Whether an answer should have been forced and was not: the budget or a failure was in the way."""
+    force = request.force
+    return force is not None and sample.finish == "length" and not sample.forced and not force.answered(sample.text)

@@ -1,0 +1,110 @@
+"""The card of a run: everything that was settled before its first call, and what is derived from its store."""
+
+from __future__ import annotations
+
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ttc.errors import RunError
+from ttc.evals.config import EvalConfig, read_config
+from ttc.evals.run_directory import resolve, write_file
+from ttc.evals.scaling import summarise, timings
+from ttc.evals.store import read_units
+from ttc.evals.suite import Problem, Suite
+from ttc.evals.summary import Summary, summary_to_json
+from ttc.models.base import LiveModel
+
+__all__ = ["config_of", "keep_card", "new_id", "read_card", "write_summary"]
+
+
+def write_summary(directory: Path) -> Summary:
+    """Derive ``summary.json`` and ``timings.json`` from a run's store and card.
+
+    Raises:
+        RunError: there is no run.
+    """
+    units = read_units(directory)
+    card = read_card(directory)
+    settings = {k: v for k, v in card["config"].items() if k not in ("concurrency", "total_tokens", "runs", "base_url")}
+    summary = summarise(units, {**settings, "model": card["model"], "price": card["price"], "suites": card["suites"]})
+    write_file(directory / "summary.json", summary_to_json(summary))
+    write_file(directory / "timings.json", orjson.dumps(timings(units), option=orjson.OPT_INDENT_2))
+    return summary
+
+
+def read_card(directory: Path) -> dict[str, Any]:
+    """Read a run's card.
+
+    Raises:
+        RunError: there is no run in the directory, or its card is damaged.
+    """
+    try:
+        return orjson.loads((directory / "run.json").read_bytes())
+    except FileNotFoundError:
+        raise RunError(f"there is no run in {directory}: 'ttc eval' makes one") from None
+    except orjson.JSONDecodeError as error:
+        raise RunError(f"{directory / 'run.json'} is damaged: {error}") from None
+
+
+def config_of(runs: Path, run_id: str) -> EvalConfig:
+    """Return the settings of a run, to resume it.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    return read_config({**read_card(resolve(runs, run_id))["config"], "runs": runs, "run_id": run_id})
+
+
+def new_id(suite: Suite, model: LiveModel) -> str:
+    """Make a name that tells what was run on what and when."""
+    words = f"{suite.name.partition(':')[0]}-{Path(model.name).name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in words)[:128]
+
+
+def keep_card(directory: Path, config: EvalConfig, chosen: list[tuple[Suite, list[Problem]]], model: LiveModel) -> None:
+    """Write the run card, or check that a run which is there was made with the same settings.
+
+    Raises:
+        RunError: names the first setting that differs.
+    """
+    suites = [
+        {"spec": s.name, "digest": s.digest(), "problems": len(p), "of": len(s.problems), "info": s.info}
+        for s, p in chosen
+    ]
+    if (directory / "run.json").exists():
+        card = read_card(directory)
+        before = {**EvalConfig(**card["config"]).identity(), "model": card["model"]}
+        before["suite data"] = [s["digest"] for s in card["suites"]]
+        now = {**config.identity(), "model": model.name, "suite data": [s["digest"] for s in suites]}
+        for name in now:
+            if before.get(name) != now[name]:
+                raise RunError(
+                    f"run '{config.run_id}' was made with another {name} ({before.get(name)!r}, now {now[name]!r}): "
+                    "resume it with its own settings (--resume alone), or choose another --run-id"
+                )
+        return
+    card = {
+        "run_id": config.run_id,
+        "config": config.model_dump(mode="json", exclude={"runs"}),
+        "model": model.name,
+        "price": model.price,
+        "server": {k: getattr(model, k, None) for k in ("base_url", "version", "context", "served")},
+        "suites": suites,
+        "ttc": _version(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    write_file(directory / "run.json", orjson.dumps(card, option=orjson.OPT_INDENT_2, default=str))
+
+
+def _version() -> str:
+    try:
+        return version("ttc-compute")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,92 @@
+"""The directory of a run: where it is, who may write it, and files that are whole or not there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from pathlib import Path
+from typing import IO
+
+from ttc.errors import ConfigurationError, RunError
+
+__all__ = ["lock", "refuse_network_disk", "resolve", "write_file"]
+
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "beegfs", "gpfs", "fuse.sshfs"})
+
+
+def resolve(runs: Path, run_id: str) -> Path:
+    """Return the directory of a run under ``runs``.
+
+    Raises:
+        ConfigurationError: the id is not a plain name, so that it could lead elsewhere.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", run_id):
+        raise ConfigurationError(
+            f"run id '{run_id}': use up to 128 letters, digits, '.', '_' and '-', the first one a letter or a digit"
+        )
+    return Path(runs) / run_id
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a temporary one, fsync, rename, fsync of the directory."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def lock(directory: Path) -> IO[str]:
+    """Take the lock of a run; it is held until the file is closed, or its process is gone.
+
+    Raises:
+        RunError: names the process that holds it.
+    """
+    file = open(directory / "lock", "a+", encoding="utf-8")  # noqa: SIM115 -- held until the store is closed
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise RunError(
+            f"run '{directory.name}' is being written by process {owner}: wait for it, or choose another --run-id"
+        ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def refuse_network_disk(directory: Path) -> None:
+    """Refuse a disk where locks and the shared memory of SQLite's log are not safe.
+
+    Raises:
+        RunError: the directory is on a network file system.
+    """
+    try:
+        mounts = [line.split()[1:3] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    except OSError:
+        return  # no /proc: nothing to tell by
+    here = f"{directory.resolve()}/"
+    _, kind = max(((m, k) for m, k in mounts if here.startswith(f"{m.rstrip('/')}/")), default=("", ""), key=_length)
+    if kind in _NETWORK:
+        raise RunError(
+            f"{directory} is on a network disk ({kind}), where a run's store is not safe: pass --runs on a local one"
+        )
+
+
+def _length(mount: tuple[str, str]) -> int:
+    """The longest mount point above a path is the one that holds it."""
+    return len(mount[0])

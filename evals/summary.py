@@ -1,0 +1,137 @@
+"""What a run showed, as plain data: points, curves, comparisons; the form in which reports and tables read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+__all__ = ["Comparison", "Curve", "Point", "Summary", "summary_from_json", "summary_to_json"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Accuracy and cost of one configuration on one group of problems.
+
+    Attributes:
+        strategy: the strategy's spec without its ``n``; names the curve.
+        spec: the spec that ran (for a prefix point: the run that it was read off).
+        setting: ``n=4``, or empty where the strategy has no ``n``.
+        group: ``all``, or a value of the tag ``level`` or ``family``.
+        n: problems.
+        accuracy: share of right answers; an abstention is a wrong one.
+        se: standard error of it, clustered on problems.
+        low: lower end of the 95% interval.
+        high: upper end.
+        cost: means per query: ``thinking`` (generated tokens outside the returned answer), ``generated``, ``total``
+            (with prompts), ``calls`` and ``dollars``; None where it is not known (calls of a judge within a prefix,
+            dollars of a model without a price).
+        abstained: share of queries that ended without an answer.
+        cut: mean number of samples per query that the budget cut.
+        failed: share of queries of which every call failed.
+        kinds: mean generated tokens per query by kind of call.
+        method: how the interval was made: ``wilson``, ``t`` or ``none``.
+    """
+
+    strategy: str
+    spec: str
+    setting: str
+    group: str
+    n: int
+    accuracy: float
+    se: float
+    low: float
+    high: float
+    cost: Mapping[str, float | None]
+    abstained: float
+    cut: float
+    failed: float
+    kinds: Mapping[str, float]
+    method: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """The points of one strategy on one group, by rising ``n``.
+
+    Attributes:
+        how: ``prefix`` (anytime curve of one run) or ``explicit`` (separate configurations).
+    """
+
+    strategy: str
+    group: str
+    how: Literal["prefix", "explicit"]
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A point against another strategy's, paired on problems.
+
+    Attributes:
+        difference: accuracy of this one minus that of ``against``.
+        credible: the 95% interval excludes zero.
+        p: two-sided p-value.
+        p_holm: the same, adjusted for all comparisons of the group.
+        cost_ratio: thinking tokens of this one over those of ``against``; None where those are zero.
+    """
+
+    strategy: str
+    setting: str
+    against: str = "single"
+    group: str
+    n: int
+    difference: float
+    low: float
+    high: float
+    credible: bool
+    p: float
+    p_holm: float
+    cost_ratio: float | None
+
+    @property
+    def verdict(self) -> str:
+        """In words: ``above single``, ``below single`` or ``not resolved``."""
+        if not self.credible:
+            return "not resolved"
+        return f"{'above' if self.difference > 0 else 'below'} {self.against}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Everything a report shows of a run.
+
+    Attributes:
+        run: what was run: id, model, suites, seeds, sampling (the parts of the run card that hold no time).
+        curves: by strategy and group.
+        comparisons: of every point with ``single``, where that was run.
+        problems: number of problems by group.
+        classes: the groups of each tag, in the order to show them: ``{"level": ("easy", ...), "family": (...)}``.
+    """
+
+    run: Mapping[str, Any]
+    curves: tuple[Curve, ...]
+    comparisons: tuple[Comparison, ...]
+    problems: Mapping[str, int]
+    classes: Mapping[str, tuple[str, ...]]
+
+
+def summary_to_json(summary: Summary) -> bytes:
+    """The summary as JSON: sorted keys, no time in it, so that equal stores give equal bytes."""
+    return orjson.dumps(summary, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def summary_from_json(raw: bytes | str) -> Summary:
+    """Read what :func:`summary_to_json` wrote."""
+    data: dict[str, Any] = orjson.loads(raw)
+    for curve in data["curves"]:
+        curve["points"] = tuple(Point(**p) for p in curve["points"])
+    return Summary(
+        run=data["run"],
+        curves=tuple(Curve(**c) for c in data["curves"]),
+        comparisons=tuple(Comparison(**c) for c in data["comparisons"]),
+        problems=data["problems"],
+        classes={tag: tuple(values) for tag, values in data["classes"].items()},
+    )

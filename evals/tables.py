@@ -1,0 +1,84 @@
+"""The table of a run for the terminal: every point with its error, its cost and what it is worth beside ``single``."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from ttc.evals.summary import Comparison, Point, Summary
+
+__all__ = ["footnotes", "summary_table"]
+
+_STYLES = {"above": "bold green", "below": "bold red", "not": "dim"}
+_MARKS = {"above": "▲", "below": "▼", "not": "○"}
+
+
+def summary_table(summary: Summary) -> Table:
+    """Make the table: a row per strategy and setting, columns for all problems and for each level.
+
+    Accuracy is in percent with half its 95% interval; the difference to ``single`` is paired, in points, with its
+    interval, and says in a word whether it is credible.
+    """
+    groups = ["all", *(f"level={level}" for level in summary.classes.get("level", ()))]
+    cells = {(p.strategy, p.spec, p.setting, p.group): p for c in summary.curves if c.group in groups for p in c.points}
+    against = {(c.strategy, c.setting): c for c in summary.comparisons if c.group == "all"}
+    table = Table(box=None, pad_edge=False, header_style="bold", row_styles=("", ""))
+    table.add_column("strategy", no_wrap=True)
+    table.add_column("setting", no_wrap=True)
+    for group in groups:
+        name = group.partition("=")[2] or "all"
+        table.add_column(f"{name}\n(n={summary.problems[group]})", justify="right", no_wrap=True)
+    table.add_column("thinking\ntokens", justify="right", no_wrap=True)
+    table.add_column("difference to single\n(points, 95% interval)", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    before = ""
+    for strategy, spec, setting, _ in [key for key in cells if key[3] == "all"]:
+        row = [cells.get((strategy, spec, setting, group)) for group in groups]
+        difference, verdict = _against(against.get((strategy, setting)))
+        thinking = row[0].cost["thinking"] if row[0] else None
+        table.add_row(
+            Text("" if strategy == before else strategy, style="bold"),
+            Text(setting),
+            *(_accuracy(point) for point in row),
+            "" if thinking is None else f"{thinking:,.0f}",
+            difference,
+            verdict,
+        )
+        before = strategy
+    return table
+
+
+def footnotes(summary: Summary) -> list[str]:
+    """Return what a reader of the table should know, a line each."""
+    notes = ["accuracy in percent ± half of its 95% interval over problems; thinking tokens: mean per query"]
+    hows = {c.how for c in summary.curves}
+    if "prefix" in hows:
+        notes.append("majority, best_of_n and the like: all settings read off one run; others were run at each setting")
+    whole = [p for c in summary.curves if c.group == "all" for p in c.points]
+    for name, what in (
+        ("failed", "queries of which every call failed"),
+        ("cut", "samples per query cut by the budget"),
+    ):
+        worst = max(whole, key=lambda p: getattr(p, name), default=None)
+        if worst is not None and getattr(worst, name) > 0:
+            notes.append(f"{what}: up to {getattr(worst, name):.2g} ({worst.strategy} {worst.setting})")
+    resolved = [c for c in summary.comparisons if c.group == "all" and c.credible]
+    lost = sum(c.p_holm >= 0.05 for c in resolved)
+    if lost:
+        notes.append(
+            f"{lost} of {len(resolved)} differences do not hold after Holm's correction for several comparisons"
+        )
+    return notes
+
+
+def _accuracy(point: Point | None) -> str:
+    return "" if point is None else f"{point.accuracy:.1%} ±{(point.high - point.low) / 2:4.0%}".replace("%", "")
+
+
+def _against(comparison: Comparison | None) -> tuple[str, Text]:
+    if comparison is None:
+        return "", Text("")
+    c = comparison
+    word = c.verdict.partition(" ")[0]
+    figures = f"{100 * c.difference:+.1f} [{100 * c.low:+.1f}, {100 * c.high:+.1f}]"
+    return figures, Text(f"{_MARKS[word]} {c.verdict}", style=_STYLES[word])
