@@ -1,7 +1,4 @@
-"""How long ``import ttc`` takes in a fresh interpreter: the median of 20, beside an interpreter that imports nothing.
-
-    python benchmarks/import_time.py
-"""
+"""How long ``import ttc`` takes in a fresh interpreter: the median of 20, beside an interpreter that imports nothing."""
 
 from __future__ import annotations
 
