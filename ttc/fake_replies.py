@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
@@ -21,7 +22,8 @@ Fault = Literal[
 _WORD = re.compile(r"\s*\S+|\s+\Z")
 
 
-def pieces(text: str) -> list[str]:
+@lru_cache(maxsize=256)  # a reply of 20,000 tokens is given a thousand times
+def pieces(text: str) -> Sequence[str]:
     """The tokens of a text: each word with the white space before it."""
     return _WORD.findall(text)
 
@@ -71,7 +73,7 @@ class Reply:
     fault: Fault = ""
     fault_after: int = 4
 
-    def tokens(self) -> tuple[list[str], int]:
+    def tokens(self) -> tuple[Sequence[str], int]:
         """All tokens in order, and how many of them are thoughts (inline tags among these)."""
         visible = pieces(self.text)
         if not self.reasoning:
@@ -80,7 +82,7 @@ class Reply:
         if self.inline:
             thoughts = [*([OPEN + "\n"] if self.opener else []), *thoughts, "\n" + CLOSE]
             visible = ["\n\n" + visible[0].lstrip(), *visible[1:]] if visible else []
-        return thoughts + visible, len(thoughts)
+        return [*thoughts, *visible], len(thoughts)
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ class Generation:
 
     index: int
     reply: Reply
-    tokens: list[str]
+    tokens: Sequence[str]
     n_thoughts: int
     cap: int
     done: int = 0

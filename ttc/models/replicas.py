@@ -220,13 +220,12 @@ def reason(error: Exception) -> str:
 
 
 def _root(url: str) -> str:
-    url = url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
-    if "://" not in url:
-        url = f"http://{url}"
-    parts = urlsplit(url)
+    url = url.strip()
+    parts = urlsplit(url if "://" in url else f"http://{url}")
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ConfigurationError(f"'{url}' is no server's URL: give one like http://localhost:8000")
-    return url
+    path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def _raise_file_limit(wanted: int) -> None:
