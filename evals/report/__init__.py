@@ -188,6 +188,6 @@ def _problems(units: Sequence[UnitRecord]) -> tuple[dict[tuple[str, str], Proble
     for spec in dict.fromkeys(u.suite for u in units):
         try:
             problems |= {(spec, p.query.id): p for p in load_suite(spec).problems}
-        except TTCError as error:
+        except (TTCError, ImportError) as error:
             notices.append(f"The texts of suite '{spec}' are not shown: {error}")
     return problems, notices

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from ttc.evals.plots import BASELINE, reads_prefixes, strategy_styles
 from ttc.evals.records import UnitRecord
 from ttc.evals.report.tables import colour_names
 from ttc.evals.summary import Summary
+from ttc.types import Sampling
 
 __all__ = ["card_facts", "commands", "facts", "legend", "warnings"]
 
@@ -23,6 +25,8 @@ _SHAPES = {
     "P": "M15 2h4v3h3v4h-3v3h-4v-3h-3v-4h3z",
     "*": "M17 0l1.7 5h5.3l-4.3 3.1l1.6 5l-4.3 -3.1l-4.3 3.1l1.6 -5l-4.3 -3.1h5.3z",
 }
+
+_OPTIONS = ("up", "verifier", "comparator", "budget", "seed", "limit", "sample_seed", "epochs")
 
 
 def facts(summary: Summary, units: Sequence[UnitRecord]) -> list[dict[str, str]]:
@@ -95,18 +99,38 @@ def card_facts(card: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def commands(card: Mapping[str, Any], runs: Path = Path("runs")) -> list[dict[str, str]]:
-    """Return the commands that go on with the run under ``runs``, and draw this page anew."""
+    """Return the commands that repeat the run, go on with it under ``runs``, and draw this page anew."""
     run_id = str(card.get("run_id", ""))
     if not run_id:
         return []
     where = [] if runs == Path("runs") else ["--runs", str(runs)]
+    again = _options(card.get("config", {}))
     return [
         {"why": why, "line": shlex.join(["ttc", *words, *where])}
         for why, words in (
+            *([("Run it again, as a new run:", ["eval", *again])] if again else []),
             ("Go on where it stopped; nothing is paid for twice:", ["eval", "--resume", run_id]),
             ("Write the figures and this page anew:", ["report", run_id]),
         )
     ]
+
+
+def _options(config: Mapping[str, Any]) -> list[str]:
+    """Return the settings of a run as options of ``ttc eval``; none where the options cannot say them."""
+    sampling: Mapping[str, Any] = config.get("sampling", {})
+    usual = asdict(Sampling())
+    said = ("max_tokens", "temperature")
+    if not config.get("suites") or any(v != usual.get(k) for k, v in sampling.items() if k not in said):
+        return []
+    words = [*config["suites"], *(w for strategy in config.get("strategies", ()) for w in ("--strategy", strategy))]
+    if config.get("budgets"):
+        words += ["--budgets", ",".join(map(str, config["budgets"]))]
+    given = {**{k: config.get(k) for k in _OPTIONS}, **{k: sampling.get(k) for k in said}}
+    silent = {"seed": 0, "epochs": 1, "budget": "", **{k: usual[k] for k in said}}
+    for name, value in given.items():
+        if value is not None and value != silent.get(name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return words
 
 
 def _levels(summary: Summary) -> list[tuple[str, int]]:

@@ -26,18 +26,19 @@ def headline(summary: Summary) -> str:
     found = _comparisons(summary, "all")
     last = {p.strategy: found[key] for p in final_points(summary) if (key := (p.strategy, p.setting)) in found}
     n = summary.problems.get("all", 0)
+    problems = f"{n:,} problem{'' if n == 1 else 's'}"
     if not last:
-        return f"On {n} problems; nothing to compare: '{BASELINE}' or the other strategies were not run."
+        return f"There is nothing to compare on {problems}: '{BASELINE}' or every other strategy was not run."
     above = sorted((c for c in last.values() if c.credible and c.difference > 0), key=lambda c: -c.difference)
     below = [c for c in last.values() if c.credible and c.difference < 0]
     if above:
         verb = "is" if len(above) == 1 else "are"
         first, gain = above[0], _gain(above[0], named=len(above) > 1)
-        text = f"On {n} problems {_listed(above)} {verb} credibly above a single sample: {gain}"
+        text = f"On {problems} {_listed(above)} {verb} credibly above a single sample: {gain}"
         text += f" for {first.cost_ratio:.3g} times the thinking tokens." if first.cost_ratio else "."
     else:
         best = max(last.values(), key=lambda c: c.difference)
-        text = f"On {n} problems no strategy is credibly above a single sample; the nearest: {_gain(best)}."
+        text = f"On {problems} no strategy is credibly above a single sample; the nearest: {_gain(best)}."
     if below:
         text += f" Credibly below it: {_listed(below)}."
     return text

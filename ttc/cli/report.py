@@ -58,7 +58,9 @@ def find_run(runs: Path, run: str) -> Path:
         return directory
     known = sorted(p.parent.name for p in runs.glob(f"*/{FILE}"))
     if not known:
-        raise RunError(f"there is no run '{run}': {runs} holds none; 'ttc eval' makes one, --runs looks elsewhere")
+        raise RunError(
+            f"there is no run '{run}': the folder '{runs}' holds no run; 'ttc eval' makes one, --runs looks elsewhere"
+        )
     near = difflib.get_close_matches(run, known, n=1, cutoff=0.4)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     raise RunError(f"there is no run '{run}' in {runs}.{hint} There: {', '.join(known[-8:])}.")

@@ -1,0 +1,67 @@
+"""``ttc report``: a run that is there is drawn, and one that is not names the nearest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import orjson
+import pytest
+
+from ttc.cli.report import find_run, report
+from ttc.errors import ConfigurationError, RunError
+from ttc.evals.records import UnitRecord
+from ttc.evals.store import FILE, Store
+from ttc.types import Outcome, Usage
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A folder with one run, in which one query was answered."""
+    outcome = Outcome(
+        query_id="q", answer="4", candidate=None, ended_by="finished", usage={"generate": Usage(9, 0, 0, 7)}, calls={}
+    )
+    unit = UnitRecord(
+        key="k", suite="none", problem="q", strategy="single", spec="single", outcome=outcome, correct=True
+    )
+
+    async def keep() -> None:
+        with Store(tmp_path / "arithmetic-1") as store:
+            await store.add_unit(unit)
+
+    anyio.run(keep)
+    card = {"run_id": "arithmetic-1", "config": {}, "model": "made-up", "price": None, "suites": []}
+    (tmp_path / "arithmetic-1" / "run.json").write_bytes(orjson.dumps(card))
+    return tmp_path
+
+
+def test_an_unknown_run_names_the_nearest_and_where_it_was_looked_for(runs: Path):
+    with pytest.raises(RunError, match=r"there is no run 'arithmetic-2' in .*Did you mean 'arithmetic-1'\?"):
+        find_run(runs, "arithmetic-2")
+    with pytest.raises(RunError, match="holds no run; 'ttc eval' makes one"):
+        find_run(runs / "empty", "arithmetic-1")
+
+
+def test_a_name_that_leads_elsewhere_is_refused(runs: Path):
+    with pytest.raises(ConfigurationError, match=r"run id '\.\./arithmetic-1'"):
+        find_run(runs, "../arithmetic-1")
+
+
+def test_the_files_and_the_headline_are_printed_as_json(runs: Path, capsys: pytest.CaptureFixture[str]):
+    report("arithmetic-1", runs=runs, json=True)
+    said = orjson.loads(capsys.readouterr().out)
+    assert said["headline"].startswith("There is nothing to compare on 1 problem:")
+    assert {Path(path).name for path in said["files"].values()} == set(said["files"])
+    assert all(Path(path).is_file() for path in said["files"].values())
+    assert "report.html" in said["files"]
+    assert FILE not in said["files"]
+
+
+def test_the_page_is_opened_and_a_missing_browser_is_no_failure(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: bool(asked.append(url)))  # pyright: ignore[reportUnknownLambdaType]
+    report("arithmetic-1", runs=runs, open_page=True)
+    assert asked == [(runs / "arithmetic-1" / "report.html").resolve().as_uri()]
+    assert "no browser could be opened" in capsys.readouterr().err

@@ -1,0 +1,309 @@
+"""The page of a run: complete, one file, small, and deaf to whatever a model wrote."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import anyio
+import orjson
+import pytest
+
+from ttc.errors import RunError
+from ttc.evals.records import UnitRecord
+from ttc.evals.report import SIZE_LIMIT, render, write_report
+from ttc.evals.report.run_card import commands
+from ttc.evals.report.tables import headline, result_rows
+from ttc.evals.scaling import summarise
+from ttc.evals.store import Store
+from ttc.evals.suite import Problem
+from ttc.evals.summary import Summary
+from ttc.types import Query
+
+HOSTILE = (
+    """</script><img src=x onerror="document.title='owned'"><script>document.title='owned'</script>{{ 7 * 7 }}<!--"""
+)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to open the page with")
+
+Make = Callable[..., list[UnitRecord]]
+
+
+@pytest.fixture(scope="module")
+def units(make_units: Make) -> list[UnitRecord]:
+    """Every wrong answer, and every text, is an attack."""
+    return make_units(6, wrong=HOSTILE, text=HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def page(units: list[UnitRecord]) -> str:
+    problems = {
+        (u.suite, u.problem): Problem(Query.of(f"What is {u.problem}? {HOSTILE}", id=u.problem), f"42 {HOSTILE}")
+        for u in units
+    }
+    card = {"run_id": "attack-1", "model": HOSTILE, "config": {"suites": ["made_up"], "strategies": ["single"]}}
+    return render(summarise(units, {"model": HOSTILE}), units, problems, card=card, notices=[HOSTILE])
+
+
+class Reader(HTMLParser):
+    """Collects elements with their attributes, and the text outside scripts and styles."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.scripts: list[str] = []
+        self._inside = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        (self.scripts if self._inside in ("script", "style") else self.words).append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+# -- what it says ---------------------------------------------------------------------------------------------------
+
+
+def test_the_page_names_every_strategy_every_level_and_how_to_go_on(page: str):
+    text = Reader(page).text
+    for word in ("single", "majority", "knockout", "n=2", "n=4", "n=8", "Easy", "Medium", "Hard", "Two digits"):
+        assert word in text
+    assert "ttc eval --resume attack-1" in text
+    assert "ttc eval made_up --strategy single" in text
+    assert page.count("<svg viewBox=") >= 5 + 1  # all problems wide and narrow, three levels, the costs
+
+
+def test_every_accuracy_of_the_table_is_that_of_the_summary(make_units: Make):
+    summary = summarise(make_units(20))
+    points = {(p.strategy, p.setting): p for c in summary.curves if c.group == "all" for p in c.points}
+    rows = result_rows(summary, every=True)
+    assert [(r["strategy"], r["setting"]) for r in rows] == list(points)
+    for row in rows:
+        point = points[row["strategy"], row["setting"]]
+        assert row["cells"][0]["value"] == f"{point.accuracy:.1%}"
+        assert row["cells"][0]["interval"] == f"{100 * point.low:.0f} to {100 * point.high:.0f}"
+
+
+def compared(summary: Summary, strategy: str, **changes: Any) -> Summary:
+    """Give all comparisons of a strategy other numbers."""
+    found = [replace(c, **changes) if c.strategy == strategy else c for c in summary.comparisons]
+    return replace(summary, comparisons=tuple(found))
+
+
+def test_the_headline_follows_from_the_comparisons(make_units: Make):
+    summary = summarise(make_units(4))
+    up: dict[str, Any] = {
+        "difference": 0.12,
+        "low": 0.05,
+        "high": 0.19,
+        "credible": True,
+        "p_holm": 0.001,
+        "cost_ratio": 8.0,
+    }
+    flat: dict[str, Any] = {"difference": 0.01, "low": -0.05, "high": 0.07, "credible": False, "p_holm": 1.0}
+    down: dict[str, Any] = {"difference": -0.2, "low": -0.3, "high": -0.1, "credible": True, "p_holm": 0.06}
+    lifted = compared(compared(summary, "majority", **up), "knockout", **down)
+    assert headline(lifted) == (
+        "On 12 problems majority (n=8) is credibly above a single sample: +12.0 points (95% interval +5.0 to +19.0, "
+        "paired) for 8 times the thinking tokens. Credibly below it: knockout (n=4)."
+    )
+    marks = {(r["strategy"], r["mark"]) for r in result_rows(lifted)}
+    assert marks == {("single", ""), ("majority", "▲"), ("knockout", "▽")}
+    level = compared(compared(summary, "majority", **flat), "knockout", **{**flat, "difference": 0.0})
+    assert headline(level).startswith(
+        "On 12 problems no strategy is credibly above a single sample; the nearest: majority"
+    )
+    assert {r["mark"] for r in result_rows(level)} == {"", "○"}
+
+
+def test_without_a_baseline_the_page_says_that_nothing_can_be_compared(make_units: Make):
+    units = [u for u in make_units(2) if u.strategy == "majority"]
+    text = Reader(render(summarise(units), units)).text
+    assert "nothing to compare" in text
+    assert "'single' was not run" in text
+
+
+def test_a_run_that_is_not_complete_and_failures_are_announced(make_units: Make):
+    units = make_units(3)
+    first = units[0]
+    failed = replace(first, outcome=replace(first.outcome, answer=None, candidate=None, ended_by="all_calls_failed"))
+    text = Reader(render(summarise([failed, *units[1:-2]]), [failed, *units[1:-2]])).text
+    assert "1 of 34 queries failed" in text
+    assert "2 queries are missing" in text
+
+
+def test_the_command_to_repeat_a_run_is_left_out_where_options_cannot_say_its_settings():
+    config = {"suites": ["arithmetic"], "strategies": ["single"], "sampling": {"max_tokens": 64, "top_p": 0.9}}
+    lines = [c["line"] for c in commands({"run_id": "r", "config": config}, Path("elsewhere"))]
+    assert lines == ["ttc eval --resume r --runs elsewhere", "ttc report r --runs elsewhere"]
+
+
+# -- what it must not do --------------------------------------------------------------------------------------------
+
+
+def test_no_element_and_no_attribute_comes_out_of_a_models_text(page: str):
+    reader = Reader(page)
+    tags = {tag for tag, _ in reader.elements}
+    assert "img" not in tags
+    assert [a for t, a in reader.elements if t == "script"] == [{"type": "application/json", "id": "data"}, {}]
+    names = {name for _, attributes in reader.elements for name in attributes}
+    assert not {n for n in names if n.startswith("on") or n in ("style", "srcdoc", "action")}
+    assert "owned" in reader.text  # it is shown, as text
+    assert "{{ 7 * 7 }}" in reader.text
+
+
+def test_the_data_in_the_page_is_what_was_stored_and_cannot_end_its_element(page: str, units: list[UnitRecord]):
+    data = next(s for s in Reader(page).scripts if s.startswith('{"problems"'))
+    assert not set("<>&") & set(data)
+    problems = orjson.loads(data)["problems"]
+    first = problems[0]["units"][0]
+    assert first["answer"] == next(u for u in units if u.spec == "single").outcome.answer
+    majority = next(u for u in problems[0]["units"] if u["strategy"] == "majority")
+    assert [e["index"] for e in majority["trace"] if e["event"] == "sample"] == list(range(8))
+
+
+def test_the_page_asks_nothing_of_any_network(page: str):
+    for _, attributes in Reader(page).elements:
+        for name, value in attributes.items():
+            if name.endswith(("src", "href")):
+                assert (value or "").startswith("#")
+    assert not re.search(r"@import|url\(\s*['\"]?(?!#)", page)
+
+
+def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else(page: str):
+    policy = next(a["content"] or "" for t, a in Reader(page).elements if a.get("http-equiv"))
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
+    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert style is not None
+    assert script is not None
+    assert rules["style-src"] == f"'{source_hash(style[1])}'"
+    assert rules["script-src"] == f"'{source_hash(script[1])}'"
+
+
+def source_hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def test_a_page_of_many_long_answers_stays_small_and_says_what_it_leaves_out(make_units: Make):
+    units = make_units(150, wrong="<&> " * 900, text="“think” " * 900)
+    html = render(summarise(units), units)
+    assert len(html.encode()) < SIZE_LIMIT
+    text = Reader(html).text
+    shown = re.search(r"Details are kept for ([\d,]+) of them", text)
+    assert shown is not None
+    assert 0 < int(shown[1]) <= 300
+    assert html.count("<tr data-row=") == 450
+
+
+# -- in a browser ---------------------------------------------------------------------------------------------------
+
+
+def opened(html: str, folder: Path, *, script: str = "", allowed: bool = True) -> str:
+    """Open a page in chromium and return its DOM, after a script that the policy allows or not."""
+    if script:
+        html = html.replace("</body>", f"<script>{script}</script></body>")
+        if allowed:
+            html = html.replace("script-src ", f"script-src '{source_hash(script)}' ")
+    (folder / "page.html").write_text(html, encoding="utf-8")
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    flags += " --disable-component-update --disable-sync --dump-dom"
+    command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={folder / 'profile'}", f"file://{folder / 'page.html'}"]
+    done = subprocess.run(command, capture_output=True, timeout=240, check=True)
+    return done.stdout.decode()
+
+
+def unescape_quotes(text: str) -> str:
+    """Write a text as chromium's serialiser does, which escapes no quotes."""
+    return text.replace("&#34;", '"').replace("&#39;", "'")
+
+
+@needs_chromium
+def test_in_a_browser_no_hostile_text_runs_though_every_problem_is_opened(page: str, tmp_path: Path):
+    open_all = "for (const button of document.querySelectorAll('.open')) button.click();"
+    html = opened(page, tmp_path, script=open_all)
+    dom = Reader(html)
+    assert "img" not in {tag for tag, _ in dom.elements}
+    title = re.compile("<title>(.*?)</title>", re.DOTALL)
+    assert title.findall(html) == [unescape_quotes(t) for t in title.findall(page)]  # no script gave it another
+    opened_rows = [a for t, a in dom.elements if t == "tr" and a.get("class") == "details"]
+    assert len(opened_rows) == 18
+    assert "Text behind the answer" in dom.text
+    assert "#0 preferred" in dom.text
+    assert "the vote is certain" in dom.text
+
+
+@needs_chromium
+def test_in_a_browser_a_heading_sorts_the_table_and_a_second_press_turns_it_round(page: str, tmp_path: Path):
+    press = "document.querySelectorAll('thead button[data-column=\"3\"]')[0].click();"
+    up = opened(page, tmp_path, script=press)
+    (tmp_path / "again").mkdir()
+    down = opened(page, tmp_path / "again", script=press + press)
+
+    def verdicts(dom: str) -> list[int]:
+        rows = re.findall(r"<tr data-row=.*?</tr>", dom, re.DOTALL)
+        return [int(re.findall(r'data-value="(-?\d+)"', row)[3]) for row in rows]
+
+    assert sorted(set(verdicts(page))) == [0, 1]
+    assert verdicts(up) == sorted(verdicts(page))
+    assert verdicts(down) == sorted(verdicts(page), reverse=True)
+    assert 'aria-sort="ascending"' in up
+    assert 'aria-sort="descending"' in down
+
+
+@needs_chromium
+def test_in_a_browser_a_script_that_is_not_the_pages_own_does_not_run(page: str, tmp_path: Path):
+    dom = opened(page, tmp_path, script="document.body.id = 'owned';", allowed=False)
+    assert 'id="owned"' not in dom
+    assert "18 of 18" in dom  # the page's own did
+
+
+# -- in a run directory ---------------------------------------------------------------------------------------------
+
+
+def stored(directory: Path, units: list[UnitRecord]) -> Path:
+    async def keep() -> None:
+        with Store(directory) as store:
+            for unit in units:
+                await store.add_unit(unit)
+
+    anyio.run(keep)
+    card = {"run_id": directory.name, "config": {}, "model": "made-up", "price": None, "suites": []}
+    (directory / "run.json").write_bytes(orjson.dumps(card))
+    return directory
+
+
+def test_a_run_gets_its_figures_and_its_page(make_units: Make, tmp_path: Path):
+    paths = write_report(stored(tmp_path / "run-1", make_units(2)))
+    assert [p.name for p in paths] == ["curves.png", "curves.svg", "cost.png", "cost.svg", "report.html"]
+    assert all(p.stat().st_size for p in paths)
+    text = Reader(paths[-1].read_text(encoding="utf-8")).text
+    assert "made-up on made_up:seed=1" in text
+    assert "The texts of suite 'made_up:seed=1' are not shown: unknown suite 'made_up'" in text
+
+
+def test_a_run_without_a_finished_query_has_no_page_and_says_how_to_get_one(tmp_path: Path):
+    with pytest.raises(RunError, match="ttc eval --resume run-1"):
+        write_report(stored(tmp_path / "run-1", []))
+    with pytest.raises(RunError, match="there is no run"):
+        write_report(tmp_path / "nothing")
