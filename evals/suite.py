@@ -52,8 +52,9 @@ class Suite:
 
 
 def same(answer_type: AnswerType, a: str, b: str) -> bool:
-    """Whether two answers are the same: by key first, by equivalence only then."""
-    return answer_type.key(a) == answer_type.key(b) or answer_type.equivalent(a, b)
+    """Whether two answers are the same: by key first, by equivalence only then. The empty key equals nothing."""
+    key = answer_type.key(a)
+    return (key != "" and key == answer_type.key(b)) or answer_type.equivalent(a, b)
 
 
 class SuiteConfig(BaseModel, ABC):
@@ -68,6 +69,13 @@ class SuiteConfig(BaseModel, ABC):
         Raises:
             ConfigurationError: the data cannot be had; says how to get it.
         """
+
+    def missing(self) -> str:
+        """Say what has to be got before the suite can be loaded, and how; empty where it can be loaded now.
+
+        Looks at what is installed and on disk, and calls nobody.
+        """
+        return ""
 
 
 def load_suite(spec: str) -> Suite:

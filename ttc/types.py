@@ -43,7 +43,8 @@ EndedBy = Literal["finished", "stopped_early", "budget", "deadline", "all_calls_
 class AnswerType(Protocol):
     """What counts as an answer: how it is read out of a text and when two of them are the same.
 
-    ``key`` is a cheap canonical form: equal keys mean equal answers. ``equivalent`` is asked only when keys differ.
+    ``key`` is a cheap canonical form: equal keys mean equal answers, and the empty key, of what is no answer, equals
+    nothing. ``equivalent`` is asked only when keys differ.
     ``cue`` is what is appended to a thought that was cut off, to force an answer out of it.
     """
 
