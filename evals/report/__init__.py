@@ -96,8 +96,7 @@ def render(
 def _fixed_part(summary: Summary, units: Sequence[UnitRecord], notices: Sequence[str]) -> dict[str, Any]:
     """Everything that does not depend on how many problems are shown."""
     groups = panel_groups(summary)
-    seconds = {spec: t["seconds"] for spec, t in timings(units).items()}
-    kinds, costs = cost_rows(summary, seconds)
+    kinds, costs = cost_rows(summary, timings(units))
     family_columns, families = family_rows(summary)
     return {
         "title": f"{summary.run.get('model', 'A model')} on {', '.join(dict.fromkeys(u.suite for u in units))}",

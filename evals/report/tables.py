@@ -86,20 +86,25 @@ def family_rows(summary: Summary) -> tuple[list[str], list[dict[str, Any]]]:
     return heads, rows
 
 
-def cost_rows(summary: Summary, seconds: Mapping[str, float]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the kinds of calls, and per configuration what a query cost on average; ``seconds`` is by spec."""
+def cost_rows(summary: Summary, timings: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the kinds of calls, and per configuration what a query cost on average.
+
+    ``timings`` is by spec (:func:`~ttc.evals.scaling.timings`): seconds, and the tokens that were really generated,
+    with those that were in flight when a vote was decided.
+    """
     points = final_points(summary)
     kinds = kinds_of(points)
     rows: list[dict[str, Any]] = []
     for p in points:
-        dollars = p.cost.get("dollars")
+        dollars, run = p.cost.get("dollars"), timings.get(p.spec, {})
         rows.append(
             {
                 "strategy": p.strategy,
                 "setting": p.setting,
                 "kinds": [_number(p.kinds.get(kind, 0.0)) for kind in kinds],
                 **{name: _number(p.cost.get(name)) for name in ("generated", "total", "calls")},
-                "seconds": _number(seconds.get(p.spec)),
+                "realised": _number(run.get("generated_realised")),
+                "seconds": _number(run.get("seconds")),
                 "dollars": _NONE if dollars is None else f"{dollars:.2g}",
                 "abstained": f"{p.abstained:.1%}",
                 "cut": f"{p.cut:.2g}",
