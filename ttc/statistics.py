@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import atan, cos, pi, sin, sqrt
 from statistics import NormalDist
 from typing import Literal
@@ -196,6 +197,7 @@ def t_mass(t: float, df: int) -> float:
     return 2 / pi * (angle + s * total) if df % 2 else s * total
 
 
+@cache
 def t_quantile(level: float, df: int) -> float:
     """Return the t for which ``level`` of the mass lies in (-t, t)."""
     low, high = 0.0, 1.0

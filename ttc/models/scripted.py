@@ -92,12 +92,14 @@ class Scripted(LiveModel):
                     finish = "cut"
                     break
                 await anyio.lowlevel.checkpoint()
-        bound = meter.bound() if finish == "cut" else done
+        bound, bounded = (meter.bound(), True) if finish == "cut" else (done, False)
+        if finish == "length" and cap < request.max_tokens:
+            finish = "cut"  # the budget's cap and not the request's
         reasoned = min(done, len(thoughts))
         sample = Sample(
             text=" ".join(words[: max(0, done - len(thoughts))]) if done < len(words) + len(thoughts) else text,
             reasoning=" ".join(thoughts[:done]),
-            usage=Usage(prompt, 0, reasoned, bound - reasoned, finish == "cut", "server" if thoughts else ""),
+            usage=Usage(prompt, 0, reasoned, bound - reasoned, bounded, "server" if thoughts else ""),
             index=request.index,
             seed=request.seed,
             kind=request.kind,

@@ -1,0 +1,259 @@
+"""What was acknowledged is on the disk; one writer; whatever is wrong is said clearly."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ttc.errors import ConfigurationError, RunError
+from ttc.evals.records import (
+    UnitRecord,
+    outcome_from_json,
+    outcome_to_json,
+    sample_from_json,
+    sample_to_json,
+)
+from ttc.evals.store import FILE, Store, read_units, resolve, write_file
+from ttc.types import Candidate, Checkpoint, Outcome, Request, Sample, Usage
+
+pytestmark = pytest.mark.anyio
+
+counts = st.integers(0, 10**6)
+usages = st.builds(Usage, counts, counts, counts, counts, st.booleans(), st.sampled_from(["", "server", "mixed"]))
+logprob = st.one_of(st.just(-math.inf), st.floats(-100, 0))
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+samples = st.builds(
+    Sample,
+    text=texts,
+    usage=usages,
+    reasoning=texts,
+    index=counts,
+    seed=st.integers(0, 2**48),
+    finish=st.sampled_from(["stop", "length", "cut", "failed"]),
+    logprobs=st.lists(logprob, max_size=3).map(tuple),
+    top_logprobs=st.lists(st.lists(logprob, max_size=3).map(tuple), max_size=2).map(tuple),
+    first_choices=st.lists(st.tuples(texts, logprob), max_size=2).map(tuple),
+    latency=st.floats(0, 1e6),
+    attempts=st.integers(1, 5),
+    forced=st.booleans(),
+    error=texts,
+)
+outcomes = st.builds(
+    Outcome,
+    query_id=texts,
+    answer=st.none() | texts,
+    candidate=st.none() | st.builds(Candidate, st.none() | texts, samples, st.none() | st.floats(0, 1)),
+    ended_by=st.sampled_from(["finished", "budget", "all_calls_failed"]),
+    usage=st.dictionaries(st.sampled_from(["generate", "judge"]), usages),
+    calls=st.dictionaries(st.sampled_from(["generate", "judge"]), counts),
+    checkpoints=st.lists(st.builds(Checkpoint, st.none() | texts, counts, usages, usages, counts), max_size=3).map(
+        tuple
+    ),
+    dollars=st.none() | st.floats(0, 9),
+    warnings=st.lists(texts, max_size=2).map(tuple),
+)
+
+
+def request(i: int = 0, *, logprobs: int | None = None) -> Request:
+    return Request(
+        messages=({"role": "user", "content": "6 * 7?"},), max_tokens=9, index=i, seed=100 + i, logprobs=logprobs
+    )
+
+
+def unit(key: str) -> UnitRecord:
+    outcome = Outcome(query_id="q", answer="42", candidate=None, ended_by="finished", usage={}, calls={})
+    return UnitRecord(
+        key=key, suite="toy", problem="q", strategy="single", spec="single", outcome=outcome, correct=True
+    )
+
+
+@given(samples)
+def test_a_sample_comes_back_as_it_was(sample: Sample) -> None:
+    assert sample_from_json(sample_to_json(sample)) == sample
+
+
+@given(outcomes)
+def test_an_outcome_comes_back_without_its_logprobs(outcome: Outcome) -> None:
+    read = outcome_from_json(outcome_to_json(outcome))
+    if outcome.candidate is not None:
+        bare = replace(outcome.candidate.sample, logprobs=(), top_logprobs=(), first_choices=())
+        outcome = replace(outcome, candidate=replace(outcome.candidate, sample=bare))
+    assert read == outcome
+
+
+async def test_what_was_acknowledged_is_there_for_the_next_process(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        await store.add_call("k", request(), Sample(text="42"))
+        await store.add_unit(unit("u"))
+        await store.set_meta("colour", "green")
+    with Store(tmp_path) as store:
+        assert store.call("k") == Sample(text="42")
+        assert store.has_unit("u")
+        assert not store.has_unit("v")
+        assert store.meta("colour") == "green"
+        assert [u.key for u in store.units()] == ["u"]
+        assert store.call("other") is None
+
+
+async def test_the_first_record_of_a_key_stays(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        await store.add_call("k", request(), Sample(text="first"))
+        await store.add_call("k", request(), Sample(text="second"))
+        assert store.call("k") == Sample(text="first")
+
+
+async def test_a_call_without_logprobs_does_not_answer_one_that_asks_for_them(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        await store.add_call("k", request(), Sample(text="plain"))
+        assert store.call("k", logprobs=5) is None
+        await store.add_call("k", request(logprobs=5), Sample(text="rich", logprobs=(-0.1,)))
+        assert store.call("k", logprobs=5) == Sample(text="rich", logprobs=(-0.1,))
+        assert store.call("k") == Sample(text="plain")
+
+
+async def test_a_logged_call_is_never_replayed(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        for _ in range(2):
+            await store.add_call("k", request(), Sample(finish="cut"), replay=False)
+        assert store.call("k") is None
+    with Store(tmp_path) as store:
+        assert store.call("k") is None
+    rows = sqlite3.connect(tmp_path / FILE)
+    assert rows.execute("SELECT count(*) FROM calls WHERE finish = 'cut'").fetchone() == (2,)
+    rows.close()
+
+
+async def test_many_writers_share_commits(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        commits = 0
+        commit = store._commit
+
+        def counted(group: list) -> None:
+            nonlocal commits
+            commits += 1
+            assert len(group) <= 512
+            commit(group)
+
+        store._commit = counted
+        async with anyio.create_task_group() as tasks:
+            for i in range(2000):
+                tasks.start_soon(store.add_call, f"k{i}", request(i), Sample(text=str(i)))
+        assert all(store.call(f"k{i}") == Sample(text=str(i)) for i in range(2000))
+        assert commits < 20
+
+
+async def test_a_cancelled_writer_has_written(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await store.add_call("k", request(), Sample(text="42"))
+        assert store.call("k") == Sample(text="42")
+
+
+def test_a_second_writer_is_refused_and_told_who_writes(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from ttc.evals.store import Store\n"
+        "with Store(Path(sys.argv[1])):\n    print('open', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(RunError, match=rf"being written by process {other.pid}\b"):
+            Store(tmp_path)
+        assert read_units(tmp_path) == []  # reading is free
+        other.kill()
+    # The lock went with the process; it holds within this one as well.
+    with Store(tmp_path), pytest.raises(RunError, match="being written"):
+        Store(tmp_path)
+
+
+async def test_a_torn_tail_keeps_the_prefix(tmp_path: Path) -> None:
+    torn = tmp_path / "torn"
+    with Store(tmp_path / "run") as store:
+        for i in range(20):
+            await store.add_unit(unit(f"{i:02}"))
+        shutil.copytree(tmp_path / "run", torn)  # as the disk is found after a crash, the log not yet merged
+    log = torn / f"{FILE}-wal"
+    whole = log.stat().st_size
+    kept: list[int] = []
+    for size in range(whole, 0, -whole // 7):
+        os.truncate(log, size)
+        (torn / f"{FILE}-shm").unlink(missing_ok=True)
+        shutil.copytree(torn, tmp_path / str(size))
+        with Store(tmp_path / str(size)) as store:
+            keys = [u.key for u in store.units()]
+            assert keys == [f"{i:02}" for i in range(len(keys))]
+            kept.append(len(keys))
+            await store.add_unit(unit("99"))
+    assert kept[0] == 20
+    assert kept[-1] < 20
+    assert kept == sorted(kept, reverse=True)
+
+
+async def test_a_full_disk_stops_the_run_and_keeps_what_was_written(tmp_path: Path) -> None:
+    with Store(tmp_path / "mine") as store:
+        await store.add_unit(unit("u"))
+        pages = store._writer.execute("PRAGMA page_count").fetchone()[0]
+        store._writer.execute(f"PRAGMA max_page_count={pages + 2}")
+        big = Sample(text="x" * 100_000)
+        for _ in range(2):  # and nothing is written after it
+            with pytest.raises(RunError, match=r"full.*can be resumed: ttc eval --resume mine"):
+                await store.add_call("k", request(), big)
+        assert store.call("k") is None
+    assert [u.key for u in read_units(tmp_path / "mine")] == ["u"]
+
+
+async def test_another_version_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    other = sqlite3.connect(tmp_path / FILE)
+    other.execute("PRAGMA user_version=7")
+    other.close()
+    with pytest.raises(RunError, match="has version 7"):
+        Store(tmp_path)
+    with pytest.raises(RunError, match="has version 7"):
+        read_units(tmp_path)
+
+
+async def test_a_damaged_store_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"no database at all, but long enough to be looked at" * 100)
+    with pytest.raises(RunError, match="cannot be read"):
+        Store(tmp_path)
+
+
+async def test_no_run_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="there is no run"):
+        read_units(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("bad", ["../../x", "", ".hidden", "a/b", "a b", "-x", "x" * 129, "a\n", "é"])
+def test_a_run_id_cannot_lead_elsewhere(bad: str) -> None:
+    with pytest.raises(ConfigurationError, match="run id"):
+        resolve(Path("runs"), bad)
+
+
+def test_a_plain_run_id_is_a_directory_below_the_root() -> None:
+    assert resolve(Path("runs"), "a.b_c-1") == Path("runs/a.b_c-1")
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    target = tmp_path / "summary.json"
+    write_file(target, b"old")
+    write_file(target, b"new")
+    assert target.read_bytes() == b"new"
+    assert [p.name for p in tmp_path.iterdir()] == ["summary.json"]
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(RunError, match="cannot be written"):
+        write_file(tmp_path / "folder", b"no")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "summary.json"]
