@@ -170,6 +170,31 @@ async def test_settings_change_for_one_call(fake: Fake):
         assert len(fake.requests) - before == 1
 
 
+async def test_a_format_of_answers_does_not_bind_the_judge(fake: Fake):
+    async with wrapped(fake, "knockout:n=2", comparator="judge") as client:
+        await client.chat.completions.create(
+            model="m", messages=QUESTION, response_format={"type": "json_object"}, stop=["}"], extra_body={"top_k": 5}
+        )
+    judged = [body for body in fake.requests if "structured_outputs" in body]
+    drawn = [body for body in fake.requests if "structured_outputs" not in body]
+    assert len(drawn) == 2
+    assert all(body["response_format"] == {"type": "json_object"} and body["stop"] == ["}"] for body in drawn)
+    assert judged
+    assert all(not {"response_format", "stop"} & body.keys() and body["top_k"] == 5 for body in judged)
+
+
+async def test_a_failed_call_is_never_preferred_to_a_text_without_an_answer():
+    async with (
+        Fake(lambda body, k: Reply(text="no idea", status=400 if k % 2 else 200)) as fake,
+        wrapped(fake, "majority:n=2") as client,
+    ):
+        completion = await client.chat.completions.create(
+            model="m", messages=QUESTION, ttc={"sampling": ttc.Sampling(force_answer=0)}
+        )
+    assert completion.choices[0].message.content == "no idea"
+    assert completion.ttc.answer is None
+
+
 async def test_the_budget_holds():
     async with (
         Fake(lambda body, k: Reply(text=words(50))) as fake,

@@ -23,6 +23,13 @@ from ttc.verifier import Comparator, Verifier
 __all__ = ["Samples", "Session"]
 
 
+#: fields of a request body that are meant for answers, and would fight the choice that a judge is held to
+_SHAPE_ANSWERS = frozenset(
+    {"response_format", "structured_outputs", "stop", "stop_token_ids", "min_tokens", "ignore_eos", "logit_bias"}
+    | {"allowed_token_ids", "bad_words"}
+)
+
+
 def hashed(*parts: str | int, bits: int = 48) -> int:
     """Hash parts to a number; the same on every machine and in every process."""
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()
@@ -153,6 +160,7 @@ class Session:
             "logprobs": 20,
             "force_answer": 0,
             "thinking_tokens": None,
+            "extra": {name: value for name, value in self.sampling.extra.items() if name not in _SHAPE_ANSWERS},
         }
         request = replace(self._request(messages, kind, overrides), choices=tuple(choices))
         async with self._model.open(self._numbered(request, 1), self._ledger) as stream:
@@ -206,8 +214,11 @@ class Session:
     # -- saying -----------------------------------------------------------------------------------------------------
 
     def propose(self, candidate: Candidate) -> None:
-        """Make this the answer so far: a checkpoint. What holds no answer is never proposed over what does."""
-        if candidate.answer is None and self.candidate is not None and self.candidate.answer is not None:
+        """Make this the answer so far: a checkpoint.
+
+        What holds no answer is never proposed over what does, nor a failed call over a text without an answer.
+        """
+        if self.candidate is not None and _worth(candidate) < _worth(self.candidate):
             return
         p = self.progress
         point = Checkpoint(candidate.answer, p.drawn, p.consumed, self._ledger.spent)
@@ -307,6 +318,10 @@ class Session:
                 **({"error": sample.error} if sample.error else {}),
             )
         return Candidate(answer, sample)
+
+
+def _worth(candidate: Candidate) -> tuple[bool, bool]:
+    return candidate.answer is not None, candidate.sample.ok
 
 
 class Samples:
