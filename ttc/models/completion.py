@@ -166,7 +166,7 @@ async def _thoughts(
     if not text:  # all of it: a cut thought, or one without an answer
         return generated, counted_by or ("stream" if reading.stream else "server")
     stream = reading.stream
-    if stream is not None and stream.thought and stream.usage:
+    if stream is not None and stream.thought and stream.metered:
         return min(stream.thought, generated), "stream"
     count, by = await tokenizer.count_tokens(choice.reasoning or thought_prefix(choice.content))
     return min(count, generated), by

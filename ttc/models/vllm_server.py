@@ -255,7 +255,8 @@ class VLLMServer(LiveModel):
         status, raw = response.status, await response.read()
         message = error_message(raw)
         if status in RETRIED_STATUS:
-            error = ModelError(f"{replica.url} answered {status}: {message}")
+            kind = ServerUnreachable if status in (502, 503, 504) else ModelError
+            error = kind(f"{replica.url} answered {status}: {message}")
             after = retry_after(response.headers.get("Retry-After"))
             # 429, 503 and 408 are said before anything is generated.
             raise Broken(error, transport=status >= 500, generated=status in (500, 502, 504), after=after)

@@ -143,16 +143,18 @@ class StreamedChoice:
         usage: the last usage seen, running or final; empty where the server sends none.
         seen: generated tokens so far: by the running usage, else one per piece at the least.
         thought: ``seen`` at the moment when the thoughts ended; 0 before.
+        metered: chunks carry running usage, so that ``seen`` and ``thought`` are measured.
         done: the end was announced.
     """
 
-    __slots__ = ("_inline", "_pieces", "_reasoning", "choice", "done", "seen", "thought", "usage")
+    __slots__ = ("_inline", "_pieces", "_reasoning", "choice", "done", "metered", "seen", "thought", "usage")
 
     def __init__(self) -> None:
         self.choice = Choice()
         self.usage: dict[str, Any] = {}
         self.seen = 0
         self.thought = 0
+        self.metered = False
         self.done = False
         self._pieces: list[str] = []
         self._reasoning: list[str] = []
@@ -173,6 +175,7 @@ class StreamedChoice:
             if data.get("error"):
                 self._fail(data["error"])
             before = self.seen
+            self.metered = self.metered or bool(data["choices"] and data.get("usage"))
             if usage := data.get("usage"):
                 self.usage = usage
                 self.seen = max(self.seen, usage.get("completion_tokens") or 0)
@@ -189,7 +192,7 @@ class StreamedChoice:
         reasoning = _reasoning(delta)
         n_observed = len(self.choice.logprobs)
         self.choice.observe(c.get("logprobs"))
-        if (content or reasoning) and not self.usage:
+        if (content or reasoning) and not self.metered:
             self.seen += max(1, len(self.choice.logprobs) - n_observed)
         visible: int | None = None
         if reasoning:
