@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,9 +41,9 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         end = self.now + seconds
-        self._ends.append(end)
+        bisect.insort(self._ends, end)
         await anyio.sleep(0.001)  # let others begin to wait as well
-        while end > min(self._ends):
+        while end > self._ends[0] + 0.1:  # noqa: ASYNC110  # it is a clock
             await anyio.sleep(0.001)
         self._ends.remove(end)
         self.now = max(self.now, end)
