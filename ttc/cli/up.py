@@ -31,7 +31,8 @@ def up(
     A server that runs on the port already with the same model is left as it is.
     """
     console = Console(stderr=True)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job starts with SIGINT ignored
+        signal.signal(number, _as_interrupt)
     try:
         with console.status("starting vLLM") as status:
 
