@@ -327,15 +327,18 @@ def test_a_missing_openai_names_the_extra(monkeypatch: pytest.MonkeyPatch):
         (401, openai.AuthenticationError),
         (404, openai.NotFoundError),
         (422, openai.UnprocessableEntityError),
+        (429, openai.RateLimitError),
+        (503, openai.InternalServerError),
     ],
 )
 async def test_refused_calls_raise_what_the_client_would(status: int, error: type[openai.APIStatusError]):
-    refusing = Fake(lambda body, k: Reply(status=status, message=f"refused with {status}"))
+    now = {"Retry-After": "0"}
+    refusing = Fake(lambda body, k: Reply(status=status, message=f"refused with {status}", headers=now))
     async with refusing as fake, wrapped(fake, "majority:n=3") as client:
         with pytest.raises(error, match=f"refused with {status}") as caught:
             await client.chat.completions.create(model="m", messages=QUESTION)
     assert caught.value.status_code == status
-    assert isinstance(caught.value.__cause__, ttc.RequestRejected)
+    assert isinstance(caught.value.__cause__, ttc.ModelError)
 
 
 async def test_an_unknown_model_is_not_found(fake: Fake):

@@ -62,7 +62,15 @@ class BudgetExhausted(TTCError):
 
 
 class ModelError(TTCError):
-    """A call to the model failed."""
+    """A call to the model failed.
+
+    Attributes:
+        status: the HTTP status that the server answered, if it answered.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ServerUnreachable(ModelError, ConnectionError):
@@ -70,15 +78,10 @@ class ServerUnreachable(ModelError, ConnectionError):
 
 
 class RequestRejected(ModelError, ValueError):
-    """The server refused the request (a 4xx other than 408 and 429); never retried.
+    """The server refused the request (a 4xx other than 408 and 429); never retried."""
 
-    Attributes:
-        status: the HTTP status.
-    """
-
-    def __init__(self, message: str, *, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
+    def __init__(self, message: str, *, status: int | None = 400) -> None:
+        super().__init__(message, status=status)
 
 
 class ContextOverflow(RequestRejected):

@@ -21,7 +21,6 @@ from ttc.errors import (
     ConfigurationError,
     MissingExtra,
     ModelError,
-    RequestRejected,
     ServerUnreachable,
 )
 from ttc.models.base import Meter
@@ -299,7 +298,7 @@ class _Solver:
         if outcome.ended_by == "deadline":
             raise openai.APITimeoutError(request) from error
         match error:
-            case RequestRejected(status=status):
+            case ModelError(status=int(status)):
                 body = {"message": str(error), "type": type(error).__name__, "param": None, "code": status}
                 response = http.Response(status, request=request, json={"error": body})
                 raise self.client._make_status_error(str(error), body=body, response=response) from error

@@ -256,7 +256,7 @@ class VLLMServer(LiveModel):
         message = error_message(raw)
         if status in RETRIED_STATUS:
             kind = ServerUnreachable if status in (502, 503, 504) else ModelError
-            error = kind(f"{replica.url} answered {status}: {message}")
+            error = kind(f"{replica.url} answered {status}: {message}", status=status)
             after = retry_after(response.headers.get("Retry-After"))
             # 429, 503 and 408 are said before anything is generated.
             raise Broken(error, transport=status >= 500, generated=status in (500, 502, 504), after=after)
