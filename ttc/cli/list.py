@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, cast
 
@@ -87,7 +87,7 @@ def _entry(kind: str, name: str) -> dict[str, Any]:
 
 def _idea(thing: Any) -> str:
     """Return the first paragraph of a docstring on one line."""
-    return " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
+    return " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].replace("``", "").split())
 
 
 def _parameters(thing: Any) -> list[dict[str, Any]]:
@@ -111,7 +111,10 @@ def _type(annotation: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    many = cast("Sequence[Any]", value) if isinstance(value, list | tuple) else None
+    return f"[{','.join(map(str, many))}]" if many is not None else str(value)
 
 
 def _missing(suite: Callable[[], Any]) -> str:
@@ -124,41 +127,28 @@ def _missing(suite: Callable[[], Any]) -> str:
 
 
 def _table(kind: str, entries: list[dict[str, Any]]) -> Table:
-    table = Table(title=kind, title_justify="left", title_style="bold", show_edge=False, show_lines=True)
-    table.add_column("name", style="bold", no_wrap=True)
-    table.add_column("what it does", overflow="fold", ratio=3)
-    for column in _facts(kind):
-        table.add_column(column, overflow="fold", ratio=2)
+    table = Table(title=kind, title_justify="left", title_style="bold", show_header=False, show_edge=False, box=None)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
     for entry in entries:
-        if error := entry.get("error"):
-            row = [f"[red]{escape(error)}[/]"]
-        else:
-            row = [escape(entry["description"]), *(f(entry) for f in _facts(kind).values())]
-        table.add_row(entry["name"], *row)
+        table.add_row(entry["name"], "\n".join(_lines(entry)))
     return table
 
 
-def _facts(kind: str) -> dict[str, Callable[[dict[str, Any]], str]]:
-    if kind == What.STRATEGIES:
-        return {"parameters": _written, "cost": _cost, "from": lambda e: escape(e["paper"])}
-    if kind == What.SUITES:
-        return {"parameters": _written, "can run now": _readiness}
-    return {"parameters": _written} if kind in (What.VERIFIERS, What.COMPARATORS) else {}
-
-
-def _written(entry: dict[str, Any]) -> str:
-    def one(p: dict[str, Any]) -> str:
-        value = "required" if p["required"] else "-" if p["default"] is None else p["default"]
-        about = f" [dim]{escape(p['description'])}[/]" if p["description"] else ""
-        return escape(f"{p['name']}={value}") + about
-
-    return "\n".join(map(one, entry["parameters"])) or "-"
-
-
-def _cost(entry: dict[str, Any]) -> str:
-    needs = f"\n[dim]needs a {' and a '.join(entry['needs'])}[/]" if entry["needs"] else ""
-    return escape(entry["cost"]) + needs
-
-
-def _readiness(entry: dict[str, Any]) -> str:
-    return "[green]yes[/]" if entry["ready"] else f"[yellow]no[/]: {escape(entry['missing'])}"
+def _lines(entry: dict[str, Any]) -> Iterator[str]:
+    if error := entry.get("error"):
+        yield f"[red]{escape(error)}[/]"
+        return
+    yield escape(entry["description"])
+    for p in entry["parameters"]:
+        value = "required" if p["required"] else "none" if p["default"] is None else p["default"]
+        yield f"  [cyan]{escape(p['name'])}[/]={escape(str(value))}  [dim]{escape(p['description'])}[/]"
+    for fact in ("cost", "paper"):
+        if entry.get(fact):
+            yield f"  [dim]{fact}:[/] {escape(entry[fact])}"
+    if entry.get("needs"):
+        yield f"  [dim]needs:[/] a {' and a '.join(entry['needs'])}"
+    if "ready" in entry:
+        yield (
+            "  [green]can run now[/]" if entry["ready"] else f"  [yellow]cannot run yet:[/] {escape(entry['missing'])}"
+        )
