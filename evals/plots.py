@@ -35,6 +35,8 @@ AXIS_LABEL = "thinking tokens per query (mean realised, log scale)"
 BASELINE = "single"
 _MARKERS = {"o": 6.5, "s": 6.0, "^": 8.0, "D": 6.0, "v": 8.0, "P": 8.0}
 """Markers with their size in points, such that they look equally large."""
+_FLOOR, _CEILING = -0.03, 1.05
+"""A panel reaches a little beyond 0% and 100%, so that markers there are whole."""
 _THREAD: dict[str, Any] = {"linestyle": (0, (4, 3)), "linewidth": 0.8}
 _DOTTED: dict[str, Any] = {"linestyle": (0, (1, 2.2)), "linewidth": 1.1}
 
@@ -173,7 +175,9 @@ def _draw(ax: Any, curve: Curve, style: Style) -> None:
         [max(0.0, y - a) for y, a in zip(ys, low, strict=True)],
         [max(0.0, b - y) for y, b in zip(ys, high, strict=True)],
     ]
-    ax.errorbar(xs, ys, yerr=arms, elinewidth=1.4, capsize=3, zorder=4, **_THREAD, **mark)
+    ax.errorbar(
+        xs, ys, yerr=arms, elinewidth=1.4, capsize=3, zorder=5 if curve.strategy == BASELINE else 4, **_THREAD, **mark
+    )
 
 
 def _label_ends(ax: Any, curves: Sequence[Curve], styles: dict[str, Style]) -> None:
@@ -234,13 +238,13 @@ def _y_limits(summary: Summary, group: str) -> tuple[float, float]:
     def reach(g: str) -> tuple[float, float]:
         points = [p for c in summary.curves if c.group == g for p in c.points]
         low, high = min((p.low for p in points), default=0.0), max((p.high for p in points), default=1.0)
-        return max(-0.02, low - 0.05), min(1.03, high + 0.05)
+        return max(_FLOOR, low - 0.05), min(_CEILING, high + 0.05)
 
     low, high = reach(group)
     if group == "all":
         return low, high
     span = max(b - a for a, b in map(reach, panel_groups(summary)[1:] or [group]))
-    low = min(max(-0.02, (low + high - span) / 2), 1.03 - span)
+    low = min(max(_FLOOR, (low + high - span) / 2), _CEILING - span)
     return low, low + span
 
 

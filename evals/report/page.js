@@ -146,11 +146,21 @@ function traceTree(unit) {
   for (const event of unit.trace) {
     if (["sample", "score", "compare"].includes(event.event)) continue;
     const { event: name, tokens: at, ...rest } = event;
-    const said = Object.entries(rest).map(([key, value]) => `${key} ${typeof value === "string" ? value : JSON.stringify(value)}`);
+    const said = Object.entries(rest).map(([key, value]) => `${key === name ? "" : `${key} `}${inWords(value)}`);
     tree.append(make("li", "", make("b", "", name), said.length ? `: ${said.join(", ")}` : "", make("small", "", at === undefined ? "" : `at ${tokens(at)}`)));
   }
   if (unit.left_out) tree.append(make("li", "", make("em", "", `${unit.left_out} further events left out of this page`)));
   return tree;
+}
+
+// Plain data for reading: [["42", 6], ["41", 2]] is "42: 6, 41: 2".
+function inWords(value) {
+  if (Array.isArray(value)) {
+    const pair = value.length === 2 && typeof value[0] === "string" && typeof value[1] === "number";
+    return pair ? `${short(value[0])}: ${value[1]}` : value.map(inWords).join(", ") || "none";
+  }
+  if (value === null) return "none";
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 function sampleLeaf(sample, score) {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ttc.evals.plots import BASELINE
 from ttc.evals.records import UnitRecord
@@ -17,7 +17,7 @@ from ttc.evals.suite import Problem
 __all__ = ["ProblemPages", "problem_pages"]
 
 ROWS, DETAILS, EVENTS = 2000, 300, 96
-PROMPT, TEXT, VALUE = 2400, 1600, 240
+PROMPT, TEXT, VALUE, LIST = 2400, 1600, 240, 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +188,14 @@ def _event(event: Mapping[str, Any]) -> dict[str, Any]:
     return {k: _plain(v) for k, v in kept.items()}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, depth: int = 3) -> Any:
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if value is None or isinstance(value, int):
         return value
-    return _cap(value if isinstance(value, str) else repr(value), VALUE)
+    if isinstance(value, list | tuple) and depth:
+        return [_plain(v, depth - 1) for v in cast(Sequence[Any], value)[:LIST]]
+    return _cap(value if isinstance(value, str) else repr(cast(object, value)), VALUE)
 
 
 def _cap(text: str, length: int) -> str:

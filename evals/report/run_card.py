@@ -33,13 +33,13 @@ def facts(summary: Summary, units: Sequence[UnitRecord]) -> list[dict[str, str]]
     """Return the handful of facts under the headline."""
     levels = ", ".join(f"{n} {level}" for level, n in _levels(summary))
     generated = sum(u.outcome.generated_tokens for u in units)
-    named = {
-        "Model": str(summary.run.get("model", "not recorded")),
-        "Problems": f"{summary.problems.get('all', 0):,}" + (f" ({levels})" if levels else ""),
-        "Queries solved": f"{len(units):,}",
-        "Tokens generated": f"{generated:,}",
-    }
-    return [{"name": name, "value": value} for name, value in named.items()]
+    done = [
+        ("Model", str(summary.run.get("model", "not recorded")), ""),
+        ("Problems", f"{summary.problems.get('all', 0):,}", levels),
+        ("Queries", f"{len(units):,}", "a query is one problem solved by one strategy"),
+        ("Tokens generated", f"{generated:,}", "over all queries"),
+    ]
+    return [{"name": name, "value": value, "more": more} for name, value, more in done]
 
 
 def warnings(summary: Summary, units: Sequence[UnitRecord]) -> list[str]:

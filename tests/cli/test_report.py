@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import orjson
@@ -30,7 +31,7 @@ def runs(tmp_path: Path) -> Path:
             await store.add_unit(unit)
 
     anyio.run(keep)
-    card = {"run_id": "arithmetic-1", "config": {}, "model": "made-up", "price": None, "suites": []}
+    card: dict[str, Any] = {"run_id": "arithmetic-1", "config": {}, "model": "made-up", "price": None, "suites": []}
     (tmp_path / "arithmetic-1" / "run.json").write_bytes(orjson.dumps(card))
     return tmp_path
 
@@ -61,7 +62,12 @@ def test_the_page_is_opened_and_a_missing_browser_is_no_failure(
     runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     asked: list[str] = []
-    monkeypatch.setattr("webbrowser.open", lambda url: bool(asked.append(url)))  # pyright: ignore[reportUnknownLambdaType]
+
+    def refuse(url: str) -> bool:
+        asked.append(url)
+        return False
+
+    monkeypatch.setattr("webbrowser.open", refuse)
     report("arithmetic-1", runs=runs, open_page=True)
     assert asked == [(runs / "arithmetic-1" / "report.html").resolve().as_uri()]
     assert "no browser could be opened" in capsys.readouterr().err

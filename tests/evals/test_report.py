@@ -190,7 +190,7 @@ def test_the_page_asks_nothing_of_any_network(page: str):
 
 
 def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else(page: str):
-    policy = next(a["content"] or "" for t, a in Reader(page).elements if a.get("http-equiv"))
+    policy = next(a["content"] or "" for _, a in Reader(page).elements if a.get("http-equiv"))
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
     style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
@@ -288,7 +288,7 @@ def stored(directory: Path, units: list[UnitRecord]) -> Path:
                 await store.add_unit(unit)
 
     anyio.run(keep)
-    card = {"run_id": directory.name, "config": {}, "model": "made-up", "price": None, "suites": []}
+    card: dict[str, Any] = {"run_id": directory.name, "config": {}, "model": "made-up", "price": None, "suites": []}
     (directory / "run.json").write_bytes(orjson.dumps(card))
     return directory
 
