@@ -29,11 +29,6 @@ FENCE = re.compile(
 )
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @dataclass(frozen=True)
 class Block:
     """A fenced block of Python.

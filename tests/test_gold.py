@@ -31,11 +31,6 @@ from ttc.testing import FakeServer
 GOLD = "GOLD-7f3a"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 # -- by type -------------------------------------------------------------------------------------------------------
 
 

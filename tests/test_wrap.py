@@ -16,16 +16,12 @@ from openai.types.chat import ChatCompletion
 
 import ttc
 from ttc.chat_completion import Settings, read_call
+from ttc.models.launch import RunningServer
 from ttc.testing import FakeServer, Reply, words
 
 pytestmark = pytest.mark.anyio
 
 QUESTION: list[Any] = [{"role": "user", "content": "What is 17 + 25?"}]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 def answers(body: dict[str, Any], k: int) -> Reply:
@@ -431,6 +427,39 @@ async def test_a_closed_client_stays_closed(fake: Fake):
     assert client.unwrapped.is_closed()
     with pytest.raises(ttc.ConfigurationError, match="closed"):
         await client.chat.completions.create(model="m", messages=QUESTION)
+
+
+# -- a real server -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.server
+async def test_on_a_real_server_usage_is_what_the_server_generated(vllm_server: RunningServer):
+    plain = AsyncOpenAI(base_url=vllm_server.base_url, api_key="none")
+    async with (
+        ttc.VLLMServer(vllm_server.base_url, vllm_server.model) as watched,
+        ttc.wrap(plain, "majority:n=8,stop=never", answer_type="number", budget=4000) as client,
+    ):
+        before = await watched.metrics()
+        completions: list[Any] = []
+
+        async def one(i: int) -> None:
+            chat: Any = [{"role": "user", "content": f"What is {i} + 5? End with: The answer is N."}]
+            completions.append(
+                await client.chat.completions.create(model=vllm_server.model, messages=chat, max_tokens=32)
+            )
+
+        async with anyio.create_task_group() as group:
+            for i in range(6):
+                group.start_soon(one, i)
+        after = await watched.metrics()
+        with pytest.raises(openai.NotFoundError):
+            await client.chat.completions.create(model="nobody", messages=QUESTION)
+        with pytest.raises(openai.BadRequestError, match="do not fit the context"):
+            await client.chat.completions.create(model=vllm_server.model, messages=QUESTION, max_tokens=10**6)
+    name = "vllm:generation_tokens_total"
+    assert sum(c.usage.completion_tokens for c in completions) == after[name] - before[name] > 0
+    assert [c.ttc.calls for c in completions] == [{"generate": 8}] * 6
+    assert all(c.choices[0].message.content for c in completions)
 
 
 # -- reading parameters --------------------------------------------------------------------------------------------
