@@ -193,6 +193,25 @@ def test_the_device_is_what_vllm_was_built_for(
             flags.detect_device()
 
 
+@pytest.mark.parametrize(
+    ("cpu", "dtype"),
+    [
+        ("flags : sse avx512f avx512_bf16", "bfloat16"),
+        ("Features : fp asimd bf16", "bfloat16"),
+        ("flags : sse avx512f avx512_vnni", "float32"),
+        (None, "float32"),
+    ],
+)
+def test_bfloat16_only_where_the_cpu_multiplies_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpu: str | None, dtype: str
+) -> None:
+    monkeypatch.setattr(flags, "_CPUINFO", tmp_path / "cpuinfo")
+    if cpu is not None:
+        (tmp_path / "cpuinfo").write_text(cpu)
+    words = flags.server_flags("cpu")
+    assert words[words.index("--dtype") + 1] == dtype
+
+
 def test_chunked_prefill_is_off_on_a_cpu_and_the_callers_variables_win(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "3")

@@ -113,8 +113,9 @@ def _type(annotation: Any) -> str:
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    many = cast("Sequence[Any]", value) if isinstance(value, list | tuple) else None
-    return f"[{','.join(map(str, many))}]" if many is not None else str(value)
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(str, cast('Sequence[object]', value)))}]"
+    return str(value)
 
 
 def _missing(suite: Callable[[], Any]) -> str:
