@@ -96,6 +96,7 @@ class Session:
         self._ledger = ledger
         self._seed = seed
         self._handed_on: list[Candidate] = []
+        self._meeting: tuple[int, ...] = ()
 
     @property
     def candidate(self) -> Candidate | None:
@@ -206,7 +207,10 @@ class Session:
         self.progress.meetings[pair] += 1
         a_first = low_first == (a.sample.index == pair[0])
         first, second = (a, b) if a_first else (b, a)
-        verdict = await self.comparator.compare(self.query, first, second, self)
+        # Matches run at once, and candidates may be alike to the letter: the calls of a meeting are numbered within it.
+        meeting = copy(self)
+        meeting._meeting = (*pair, self.progress.meetings[pair])
+        verdict = await self.comparator.compare(self.query, first, second, meeting)
         won = verdict if a_first else 1 - verdict
         self.note("compare", a=a.sample.index, b=b.sample.index, first="a" if a_first else "b", won=won)
         return won
@@ -289,7 +293,7 @@ class Session:
 
     def _numbered(self, request: Request, n: int) -> list[Request]:
         """Give ``n`` requests of equal content their index in issue order, and the seed that follows from it."""
-        content = request.content()
+        content = "/".join(map(str, (request.content(), *self._meeting)))
         first = self.progress.issued[content]
         self.progress.issued[content] += n
         return [

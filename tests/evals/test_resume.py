@@ -22,7 +22,13 @@ from ttc.testing import FakeServer, Reply
 pytestmark = pytest.mark.anyio
 
 PROBLEMS = 10
-STRATEGIES = ("single", "majority:n=6,stop=never", "knockout:n=4,k=2", "adaptive:medium=(majority:n=5)")
+# None of them cancels calls under way: what those cost depends on the moment, which no resumed run can repeat.
+STRATEGIES = (
+    "single",
+    "majority:n=6,stop=never",
+    "knockout:n=4,k=2",
+    "adaptive:medium=(majority:n=5,stop=never),hard=(majority:n=6,stop=never)",
+)
 WORKER = f"""
 import sys
 from pathlib import Path
