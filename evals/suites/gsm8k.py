@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -45,9 +46,7 @@ class GSM8K(SuiteConfig):
         rows = _file_rows(Path(self.path).expanduser()) if self.path else _hub_rows(self.split)
         part = Path(self.path).stem if self.path else self.split
         problems: list[Problem] = []
-        for number, (where, row) in enumerate(rows):
-            if number == self.limit:
-                break
+        for number, (where, row) in enumerate(islice(rows, self.limit)):
             problems.append(_problem(row, where, f"gsm8k/{part}/{number}"))
         if not problems:
             raise ConfigurationError(f"gsm8k: {self.path or _HUB} holds no problems")

@@ -1,0 +1,213 @@
+"""Graded arithmetic for small models: short answers, three levels, as many problems as wanted, no data set needed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import islice
+from typing import Any, Literal, cast
+
+from pydantic import Field, field_validator
+
+from ttc.errors import ConfigurationError, MissingExtra, UnknownName
+from ttc.evals.suite import Problem, Suite, SuiteConfig
+from ttc.types import Message, Query
+from ttc.verifiers.maths import NumberAnswer
+
+__all__ = ["FAMILIES", "Arithmetic", "Family"]
+
+Level = Literal["easy", "medium", "hard"]
+
+SHOTS = 3
+"""Worked examples in front of each problem."""
+
+TRIES = 100_000
+"""Entries looked at before a family is said to have no more problems."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A question, the words in which a worked example answers it, and the gold answer."""
+
+    question: str
+    worked: str
+    gold: str
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of problem.
+
+    Attributes:
+        level: how hard it is for the bundled model, as measured.
+        dataset: the reasoning-gym generator that draws the numbers and words; empty where none has the family.
+        settings: its parameters.
+        read: turns one of its entries into an item, or into None where the entry does not belong.
+        draw: makes an item of a random generator, where there is no ``dataset``.
+    """
+
+    level: Level
+    dataset: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    read: Callable[[dict[str, Any]], Item | None] = lambda _: None
+    draw: Callable[[random.Random], Item] | None = None
+
+
+def _calculation(entry: dict[str, Any]) -> Item:
+    expression, gold = entry["metadata"]["expression"], entry["answer"]
+    return Item(f"What is {expression}?", f"{expression} = {gold}. The answer is {gold}.", gold)
+
+
+def _counting(entry: dict[str, Any]) -> Item | None:
+    letter, (word,) = entry["metadata"]["target_letter"], entry["metadata"]["span"]
+    word, gold = word.lower(), entry["answer"]
+    if not (word.isalpha() and word.isascii() and 4 <= len(word) <= 10):
+        return None
+    if gold == "1" and entry["metadata"]["source_index"] % 6:
+        return None  # a letter drawn of a word mostly occurs once, and "1" would be right without counting
+    return Item(
+        f'How many times does the letter "{letter}" appear in the word "{word}"?', f"The answer is {gold}.", gold
+    )
+
+
+def _smallest(entry: dict[str, Any]) -> Item | None:
+    numbers = [int(float(x)) for x in entry["metadata"]["original_numbers"]]
+    if len(set(numbers)) < len(numbers):
+        return None
+    gold = str(min(numbers))
+    return Item(f"What is the smallest of {', '.join(map(str, numbers))}?", f"The answer is {gold}.", gold)
+
+
+_PEOPLE = ("Tom", "Ann", "Sam", "Lucy", "Ben", "Mia", "Leo", "Zoe", "Max", "Eva", "Dan", "Ivy")
+_THINGS = ("apples", "pens", "books", "coins", "stickers", "marbles", "cards", "eggs", "shells", "stamps")
+
+
+def _story(rng: random.Random) -> Item:
+    who, what, a, b = rng.choice(_PEOPLE), rng.choice(_THINGS), rng.randint(2, 9), rng.randint(2, 9)
+    return Item(
+        f"{who} has {a} {what} and gets {b} more. How many {what} does {who} have now?",
+        f"{who} has {a} + {b} = {a + b} {what}. The answer is {a + b}.",
+        str(a + b),
+    )
+
+
+def _two_terms(operator: str, digits: int) -> dict[str, Any]:
+    limits = {"min_terms": 2, "max_terms": 2, "min_digits": digits, "max_digits": digits}
+    return {**limits, "operators": [operator], "allow_negation": False, "allow_parentheses": False}
+
+
+FAMILIES: dict[str, Family] = {
+    "addition": Family("easy", "basic_arithmetic", _two_terms("+", 1), _calculation),
+    "multiplication": Family("easy", "basic_arithmetic", _two_terms("*", 1), _calculation),
+    "story": Family("medium", draw=_story),
+    "counting": Family("medium", "letter_counting", {"min_words": 1, "max_words": 1}, _counting),
+    "two_digit_addition": Family("hard", "basic_arithmetic", _two_terms("+", 2), _calculation),
+    "smallest": Family(
+        "hard",
+        "number_sorting",
+        {"min_numbers": 4, "max_numbers": 4, "min_decimals": 0, "max_decimals": 0, "min_value": 10, "max_value": 99},
+        _smallest,
+    ),
+}
+"""By name, from easy to hard."""
+
+
+class Arithmetic(SuiteConfig):
+    """Short graded problems that a 135M model solves sometimes: sums, products, one-step stories, counting letters.
+
+    Drawn by reasoning-gym from fixed seeds (stories by seeded code: it has none so short). Worked examples come first
+    as turns of the chat; they never are problems. No two problems are the same.
+    """
+
+    per_family: int = Field(50, ge=1, le=2000, description="problems of each family")
+    seed: int = Field(0, ge=0, description="another seed, other problems")
+    families: tuple[str, ...] = Field(tuple(FAMILIES), description="which: [addition,story]")
+
+    @field_validator("families", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """Read the form that a command line can carry: ``[addition,story]``."""
+        return [x.strip() for x in value.strip("[]() ").split(",") if x.strip()] if isinstance(value, str) else value
+
+    @field_validator("families")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in FAMILIES:
+                raise UnknownName("family of arithmetic", name, FAMILIES)
+        if not value or len(set(value)) < len(value):
+            raise ValueError("name at least one family, each of them once")
+        return value
+
+    def load(self) -> Suite:
+        """Draw the problems.
+
+        Raises:
+            MissingExtra: reasoning-gym is not installed.
+            ConfigurationError: a family has fewer different problems than asked for.
+        """
+        problems = [problem for name in self.families for problem in self._family(name)]
+        info = {
+            "licence": "Apache-2.0 (generated; generators of reasoning-gym)",
+            "source": f"reasoning-gym {version('reasoning-gym')}, seed {self.seed}",
+            "prompt": f"{SHOTS} worked examples as chat turns",
+            "problems": len(problems),
+            "levels": {name: FAMILIES[name].level for name in self.families},
+        }
+        return Suite("arithmetic", problems, info)
+
+    def missing(self) -> str:
+        """Say whether reasoning-gym is missing."""
+        return "" if importlib.util.find_spec("reasoning_gym") else "pip install 'ttc-compute[suites]'"
+
+    def _family(self, name: str) -> Iterator[Problem]:
+        family = FAMILIES[name]
+        # The worked examples are the first ones drawn, so what follows never repeats them.
+        items = _different(_items(family, name, self.seed))
+        shots = list(islice(items, SHOTS))
+        drawn = list(islice(items, self.per_family))
+        if len(drawn) < self.per_family:
+            raise ConfigurationError(
+                f"arithmetic: the family '{name}' has {len(drawn)} different problems, "
+                f"and per_family={self.per_family} asks for more"
+            )
+        turns: list[Message] = []
+        for shot in shots:
+            turns += [{"role": "user", "content": shot.question}, {"role": "assistant", "content": shot.worked}]
+        for item in drawn:
+            yield Problem(
+                Query(
+                    messages=(*turns, {"role": "user", "content": item.question}),
+                    answer_type=NumberAnswer(),
+                    tags={"family": name, "level": family.level},
+                ),
+                item.gold,
+            )
+
+
+def _items(family: Family, name: str, seed: int) -> Iterator[Item]:
+    """Draw candidates without end in sight: enough that a family which has the problems will show them."""
+    # Entry i of reasoning-gym's seed s is entry i-1 of seed s+1, so neighbouring seeds have to be moved apart.
+    base = int.from_bytes(hashlib.blake2b(f"{name}/{seed}".encode(), digest_size=4).digest()) >> 1
+    if family.draw is not None:
+        for i in range(TRIES):
+            yield family.draw(random.Random(base + i))
+        return
+    try:
+        from reasoning_gym import create_dataset  # pyright: ignore[reportUnknownVariableType]
+    except ImportError:
+        raise MissingExtra("reasoning-gym", "suites", "the suite arithmetic") from None
+    entries = cast("Iterable[dict[str, Any]]", create_dataset(family.dataset, size=TRIES, seed=base, **family.settings))
+    yield from filter(None, map(family.read, entries))
+
+
+def _different(items: Iterator[Item]) -> Iterator[Item]:
+    seen: set[str] = set()
+    for item in items:
+        if item.question not in seen:
+            seen.add(item.question)
+            yield item
