@@ -1,4 +1,4 @@
-"""Which flags and variables vLLM wants on this machine. Measured; see docs on serving."""
+"""Which flags and variables vLLM wants on this machine; each with a reason where it is not plain."""
 
 from __future__ import annotations
 
