@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,8 +57,8 @@ class EvalConfig(BaseModel):
     )
     seed: int = Field(0, description="seeds every request")
     epochs: int = Field(1, ge=1, description="how often every problem is run, each time with other seeds")
-    limit: int | None = Field(None, ge=1, description="problems per suite")
-    sample_seed: int | None = Field(None, description="draw the problems with this seed; by default the first ones")
+    limit: int | None = Field(None, ge=1, description="problems per suite, drawn from all of it")
+    sample_seed: int = Field(0, description="draws them")
     concurrency: int = Field(32, ge=1, description="queries at a time")
     runs: Path = Field(Path("runs"), description="where run directories are")
     run_id: str = Field("", description="name of the run; made of the suite, the model and the time if empty")
@@ -188,19 +189,23 @@ def check_needs(configurations: Sequence[Configuration], config: EvalConfig) -> 
 
 
 def choose_problems(given: str | Suite, config: EvalConfig) -> tuple[Suite, list[Problem]]:
-    """Load a suite and take the problems of a run: each once, the first ``limit`` of them or a seeded draw.
+    """Load a suite and take the problems of a run: each once, all of them or a seeded draw of ``limit``.
+
+    The draw is spread evenly over the levels (a suite is often in their order), and kept in the suite's order.
 
     Raises:
         ConfigurationError: the suite cannot be had, or is empty.
     """
-    suite = load_suite(given) if isinstance(given, str) else given
+    # Its name is the spec as it was given: that is what loads it again, for a report or to resume.
+    suite = replace(load_suite(given), name=given) if isinstance(given, str) else given
     problems = list({p.query.id: p for p in suite.problems}.values())
     if not problems:
         raise ConfigurationError(f"suite '{suite.name}' has no problems")
     if config.limit is not None and config.limit < len(problems):
-        if config.sample_seed is None:
-            chosen = range(config.limit)
-        else:
-            chosen = sorted(random.Random(config.sample_seed).sample(range(len(problems)), config.limit))
-        problems = [problems[i] for i in chosen]
+        rng = random.Random(config.sample_seed)
+        levels: dict[str, list[int]] = {}
+        for i in rng.sample(range(len(problems)), len(problems)):
+            levels.setdefault(problems[i].query.tags.get("level", ""), []).append(i)
+        dealt = [i for hand in zip_longest(*(levels[level] for level in sorted(levels))) for i in hand if i is not None]
+        problems = [problems[i] for i in sorted(dealt[: config.limit])]
     return suite, problems

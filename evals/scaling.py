@@ -6,8 +6,10 @@ Two kinds of curves, never joined:
   n = 1, 2, 4, ... are read off the checkpoints of one run. A point costs what the samples consumed by then cost.
 - ``explicit``: every point is a configuration of its own that was run as such, and costs what the run paid.
 
-Costs are means per query. Wall time is kept out of the summary (see :func:`timings`), so that a run that was
-interrupted and resumed has the very summary of one that was not.
+Costs are means per query. Wall time is kept out of the summary (see :func:`timings`), so that on a model that repeats
+itself a run that was interrupted and resumed has the very summary of one that was not. One thing no run repeats: what
+calls cost that were under way when a strategy stopped early. It is in the explicit points of such a strategy, since
+it was paid, and not in the points of a prefix.
 """
 
 from __future__ import annotations

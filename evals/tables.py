@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ttc.evals.summary import Comparison, Point, Summary
 
-__all__ = ["footnotes", "summary_table"]
+__all__ = ["console_width", "footnotes", "summary_table"]
 
 _STYLES = {"above": "bold green", "below": "bold red", "not": "dim"}
 _MARKS = {"above": "▲", "below": "▼", "not": "○"}
 
 
-def summary_table(summary: Summary) -> Table:
+def console_width(table: Table) -> int:
+    """Return the columns that a table needs so that nothing of it is cut off."""
+    return table.__rich_measure__(Console(width=1000), Console(width=1000).options).maximum
+
+
+def summary_table(summary: Summary, *, compact: bool = False) -> Table:
     """Make the table: a row per strategy and setting, columns for all problems and for each level.
 
     Accuracy is in percent with half its 95% interval; the difference to ``single`` is paired, in points, with its
     interval, and says in a word whether it is credible.
+
+    Args:
+        summary: what to show.
+        compact: for a narrow terminal: levels without their intervals, whole points, and one word.
     """
     groups = ["all", *(f"level={level}" for level in summary.classes.get("level", ()))]
     cells = {(p.strategy, p.spec, p.setting, p.group): p for c in summary.curves if c.group in groups for p in c.points}
     against = {(c.strategy, c.setting): c for c in summary.comparisons if c.group == "all"}
-    table = Table(box=None, pad_edge=False, header_style="bold", row_styles=("", ""))
-    table.add_column("strategy", no_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1 if compact else 2, 0, 0))
+    table.add_column("strategy", no_wrap=not compact, overflow="fold")
     table.add_column("setting", no_wrap=True)
     for group in groups:
-        name = group.partition("=")[2] or "all"
-        table.add_column(f"{name}\n(n={summary.problems[group]})", justify="right", no_wrap=True)
+        name, size = group.partition("=")[2] or "all", f"\n(n={summary.problems[group]})"
+        table.add_column(name + ("" if compact and group != "all" else size), justify="right", no_wrap=True)
     table.add_column("thinking\ntokens", justify="right", no_wrap=True)
-    table.add_column("difference to single\n(points, 95% interval)", justify="right", no_wrap=True)
+    heading = "to single\n(points, 95%)" if compact else "difference to single\n(points, 95% interval)"
+    table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     before = ""
     for strategy, spec, setting, _ in [key for key in cells if key[3] == "all"]:
         row = [cells.get((strategy, spec, setting, group)) for group in groups]
-        difference, verdict = _against(against.get((strategy, setting)))
+        difference, verdict = _against(against.get((strategy, setting)), compact)
         thinking = row[0].cost["thinking"] if row[0] else None
         table.add_row(
             Text("" if strategy == before else strategy, style="bold"),
             Text(setting),
-            *(_accuracy(point) for point in row),
+            *(_accuracy(point, alone=compact and i > 0) for i, point in enumerate(row)),
             "" if thinking is None else f"{thinking:,.0f}",
             difference,
             verdict,
@@ -71,14 +82,17 @@ def footnotes(summary: Summary) -> list[str]:
     return notes
 
 
-def _accuracy(point: Point | None) -> str:
-    return "" if point is None else f"{point.accuracy:.1%} ±{(point.high - point.low) / 2:4.0%}".replace("%", "")
+def _accuracy(point: Point | None, *, alone: bool) -> str:
+    if point is None:
+        return ""
+    return f"{100 * point.accuracy:.1f}" + ("" if alone else f" ±{50 * (point.high - point.low):3.0f}")
 
 
-def _against(comparison: Comparison | None) -> tuple[str, Text]:
+def _against(comparison: Comparison | None, compact: bool) -> tuple[str, Text]:
     if comparison is None:
         return "", Text("")
-    c = comparison
+    c, digits = comparison, 0 if compact else 1
     word = c.verdict.partition(" ")[0]
-    figures = f"{100 * c.difference:+.1f} [{100 * c.low:+.1f}, {100 * c.high:+.1f}]"
-    return figures, Text(f"{_MARKS[word]} {c.verdict}", style=_STYLES[word])
+    figures = f"{100 * c.difference:+.1f} [{100 * c.low:+.{digits}f}, {100 * c.high:+.{digits}f}]"
+    shown = {"above": "above", "below": "below"}.get(word, "") if compact else c.verdict
+    return figures, Text(f"{_MARKS[word]} {shown}".rstrip(), style=_STYLES[word])

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ttc import registry
 from ttc.errors import BudgetExhausted, ConfigurationError, ContextOverflow, RunError, ServerUnreachable, UnknownName
-from ttc.evals.config import EvalConfig, expand, read_config
+from ttc.evals.config import EvalConfig, choose_problems, expand, read_config
 from ttc.evals.recorded_calls import StoredCalls, call_key
 from ttc.evals.run_card import config_of
 from ttc.evals.runner import RunProgress, run_eval
@@ -371,6 +371,21 @@ async def test_the_grader_is_out_of_a_strategys_reach(
     kinds = {type(thing).__name__ for thing in seen}
     assert {"Session", "StoredCalls", "Store", "Query"} <= kinds  # it did look
     assert kinds.isdisjoint({"Problem", "Suite", "_Unit", "_Runner"})
+
+
+def test_a_limit_draws_evenly_from_the_levels(tmp_path: Path) -> None:
+    tags = ["easy"] * 50 + ["medium"] * 50 + ["hard"] * 4
+    problems = [Problem(Query.of(f"problem {i}", tags={"level": t}), str(i)) for i, t in enumerate(tags)]
+    suite = Suite("toy", problems)
+
+    def draw(**changes: Any) -> list[int]:
+        return [int(p.gold) for p in choose_problems(suite, settings(suite, tmp_path, **changes))[1]]
+
+    drawn = draw(limit=20)
+    assert drawn == sorted(set(drawn)) == draw(limit=20)
+    assert Counter(tags[i] for i in drawn) == {"easy": 8, "medium": 8, "hard": 4}
+    assert drawn != draw(limit=20, sample_seed=1)
+    assert draw() == draw(limit=1000) == list(range(104))
 
 
 # -- sharing calls ----------------------------------------------------------------------------------------------------

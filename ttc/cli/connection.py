@@ -32,6 +32,9 @@ async def connect(base_url: str, model: str | None, *, up: str | None = None) ->
         return
     from ttc.models.launch import serve
 
-    async with serve(up, on_progress=lambda line: print(line, file=sys.stderr)) as running:
-        async with VLLMServer(running.base_url, running.model) as connected:
-            yield connected
+    def tell(seconds: float, step: str) -> None:
+        if round(seconds) % 5 == 0:
+            print(f"ttc: starting vLLM, {seconds:.0f} s: {step}", file=sys.stderr, flush=True)
+
+    async with serve(up, on_progress=tell) as running, VLLMServer(running.base_url, running.model) as connected:
+        yield connected

@@ -48,7 +48,7 @@ def eval_command(
     ] = None,
     total_tokens: Annotated[int | None, typer.Option(min=1, help="Hard limit on the tokens of the whole run.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Problems per suite.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Problems per suite, drawn evenly from its levels.")] = None,
     sample_seed: Annotated[int | None, typer.Option(help="Draw those problems with this seed.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="How often every problem is run.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Queries at a time.")] = None,
@@ -168,16 +168,22 @@ def _farewell(config: EvalConfig, display: EvalDisplay) -> str:
 def _show(run: EvalRun, *, as_json: bool, report: bool, console: Console) -> None:
     """Print the table (or the summary as JSON), and make the figures and the page."""
     from ttc.evals.summary import summary_to_json
-    from ttc.evals.tables import footnotes, summary_table
+    from ttc.evals.tables import console_width, footnotes, summary_table
 
     if as_json:
         sys.stdout.write(summary_to_json(run.summary).decode())
         sys.stdout.flush()
     else:
         out = Console()
-        out.print(summary_table(run.summary))
+        table = summary_table(run.summary)
+        if console_width(table) > out.width:
+            if out.is_terminal:
+                table = summary_table(run.summary, compact=True)
+            else:
+                out = Console(width=console_width(table))  # a file has no edge
+        out.print(table)
         for note in footnotes(run.summary):
-            out.print(note, style="dim", highlight=False)
+            out.print(note, style="dim", highlight=False, soft_wrap=True)
     calls = run.progress.calls
     lines = [
         f"{calls.made} calls made, {calls.replayed} answered by the store, {calls.generated} tokens generated",
