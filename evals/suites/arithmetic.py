@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import islice
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from ttc.errors import ConfigurationError, MissingExtra, UnknownName
+from ttc.errors import ConfigurationError, UnknownName
 from ttc.evals.suite import Problem, Suite, SuiteConfig
+from ttc.evals.suites.gym import create_dataset
 from ttc.types import Message, Query
 from ttc.verifiers.maths import NumberAnswer
 
@@ -197,11 +198,7 @@ def _items(family: Family, name: str, seed: int) -> Iterator[Item]:
         for i in range(TRIES):
             yield family.draw(random.Random(base + i))
         return
-    try:
-        from reasoning_gym import create_dataset  # pyright: ignore[reportUnknownVariableType]
-    except ImportError:
-        raise MissingExtra("reasoning-gym", "suites", "the suite arithmetic") from None
-    entries = cast("Iterable[dict[str, Any]]", create_dataset(family.dataset, size=TRIES, seed=base, **family.settings))
+    entries = create_dataset(family.dataset, size=TRIES, seed=base, **family.settings)
     yield from filter(None, map(family.read, entries))
 
 
