@@ -13,11 +13,6 @@ from ttc.errors import BadResponse, ModelError, RequestRejected, ServerUnreachab
 from ttc.models.retry import Breaker, Broken, RetryBudget, RetryPolicy, retry_after
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Clock:
     """Remembers the waits; a wait takes no time."""
 

@@ -110,11 +110,6 @@ def test_a_small_budget_neither_deadlocks_nor_ends_with_nothing(lengths: list[in
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def server() -> AsyncIterator[FakeServer]:
     def reply(body: dict[str, Any], k: int) -> Reply:
         return Reply(text=f"{words(50 + 100 * (body['seed'] % 5))} 42")

@@ -20,11 +20,6 @@ THOUGHTS = words(N_THOUGHTS)
 ASK = Request(messages=({"role": "user", "content": "6 times 7?"},), max_tokens=32_000, seed=7)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def draw(server: FakeServer, request: Request, *, ledger: Ledger | None = None) -> Sample:
     async with VLLMServer(server.url) as model, model.open([request], ledger or Ledger()) as stream:
         (sample,) = [s async for s in stream]

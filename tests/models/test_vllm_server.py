@@ -22,11 +22,6 @@ pytestmark = pytest.mark.anyio
 ASK = Request(messages=({"role": "user", "content": "6 times 7?"},), max_tokens=64, seed=7)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def draw(model: VLLMServer, *requests: Request, ledger: Ledger | None = None) -> list[Sample]:
     samples: list[Sample] = []
     async with model.open(requests, ledger or Ledger()) as stream:

@@ -24,11 +24,6 @@ ASK = Request(messages=({"role": "user", "content": "6 times 7?"},), max_tokens=
 Script = Callable[[dict[str, Any], int], Reply]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Clock:
     """Waits are remembered and take no time of ours: whoever has the least left to wait goes first."""
 
