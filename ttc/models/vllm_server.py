@@ -29,7 +29,7 @@ from ttc.types import Message, Request, Sample
 
 __all__ = ["VLLMServer"]
 
-_OVERFLOW = ("context length", "maximum model length", "context_length", "context window")
+_OVERFLOW = ("context length", "max_model_len", "maximum model length", "context_length", "context window")
 
 
 class VLLMServer(LiveModel):
