@@ -178,6 +178,21 @@ async def test_a_context_overflow_names_both_lengths_and_the_option(stream: bool
         assert ledger.spent.generated == 0
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 2048 tokens. However, you requested 4096 output tokens",
+        "max_tokens=10000000 cannot be greater than max_model_len=2048. Please request fewer output tokens.",
+        "The decoder prompt (length 3000) is longer than the maximum model length of 2048.",
+        "Input length (3000) exceeds model's maximum context length (2048).",
+    ],
+)
+async def test_a_context_overflow_is_known_in_all_of_vllms_words(message: str) -> None:
+    async with FakeServer(lambda body, k: Reply(status=400, message=message)) as server:
+        (sample,) = await draw(server, ASK)
+        assert (sample.error_type, len(server.requests)) == ("ContextOverflow", 1)
+
+
 async def test_a_silent_server_is_given_up_and_never_asked_again() -> None:
     async with FakeServer(lambda body, k: Reply(text=words(20), fault="hang")) as server:
         async with VLLMServer(server.url, read_timeout=0.2) as model:
