@@ -106,6 +106,11 @@ def test_without_budgets_the_specs_stand() -> None:
     assert [(c.setting, c.label) for c in found] == [(3, "majority"), (5, "majority:stop=beta")]
 
 
+def test_a_strategy_that_names_its_n_keeps_it() -> None:
+    found = expand(["knockout:n=4", "knockout:n=8", "majority:n=3"], [1, 16])
+    assert [(c.label, c.setting) for c in found] == [("knockout", 4), ("knockout", 8), ("majority", 3)]
+
+
 def test_a_budget_that_a_strategy_cannot_take_is_left_out() -> None:
     assert [c.setting for c in expand([Chain()], [1, 2, 4])] == [2, 4]
     with pytest.raises(
