@@ -46,7 +46,8 @@ class EvalConfig(BaseModel):
         ("single", "majority"), min_length=1, description="strategies, e.g. knockout:k=2"
     )
     budgets: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (), description="values of n: prefix-valid strategies run once at the largest, others once per value"
+        (),
+        description="values of n for strategies that name none: prefix-valid ones run at the largest, others at each",
     )
     verifier: str | None = Field(None, description="verifier, e.g. self_certainty")
     comparator: str | None = Field(None, description="comparator, e.g. judge")
@@ -132,7 +133,7 @@ class Configuration:
 
 
 def expand(strategies: Sequence[str | Strategy], budgets: Sequence[int] = ()) -> list[Configuration]:
-    """Spread budgets over strategies; what has no ``n`` runs once.
+    """Spread budgets over strategies; what has no ``n``, or was given one (``knockout:n=4``), runs once as it is.
 
     A strategy whose checkpoints are valid prefixes runs once at the largest value, any other once per value. A value
     that a strategy cannot take (a knockout of one) is left out, unless none remains.
@@ -144,7 +145,7 @@ def expand(strategies: Sequence[str | Strategy], budgets: Sequence[int] = ()) ->
     for given in strategies:
         strategy = make_strategy(given)
         sized = "n" in type(strategy).model_fields
-        if sized and budgets:
+        if sized and budgets and "n" not in strategy.model_fields_set:
             values = [max(budgets)] if strategy.prefix_valid else sorted(set(budgets))
             made, refused = _at(strategy, values)
             if not made:

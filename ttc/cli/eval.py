@@ -33,7 +33,9 @@ def eval_command(
     strategy: Annotated[
         list[str] | None, typer.Option("--strategy", "-s", help="Once per strategy, e.g. -s single -s knockout:k=2.")
     ] = None,
-    budgets: Annotated[str | None, typer.Option(help="Values of n, e.g. 1,2,4,8,16.")] = None,
+    budgets: Annotated[
+        str | None, typer.Option(help="Values of n for strategies that name none, e.g. 1,2,4,8,16.")
+    ] = None,
     base_url: Annotated[
         str | None, typer.Option(envvar="TTC_BASE_URL", help=f"A vLLM server; {DEFAULT_URL} by default.")
     ] = None,
