@@ -49,6 +49,8 @@ class Family:
         settings: its parameters.
         read: turns one of its entries into an item, or into None where the entry does not belong.
         draw: makes an item of a random generator, where there is no ``dataset``.
+        own_examples: the worked examples are of the family itself. The general ones leave more to chance, and so more
+            to a vote; a family whose question the model would not understand without needs its own.
     """
 
     level: Level
@@ -56,6 +58,7 @@ class Family:
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     read: Callable[[dict[str, Any]], Item | None] = lambda _: None
     draw: Callable[[random.Random], Item] | None = None
+    own_examples: bool = False
 
 
 def _calculation(entry: dict[str, Any]) -> Item:
@@ -83,6 +86,13 @@ def _smallest(entry: dict[str, Any]) -> Item | None:
     return Item(f"What is the smallest of {', '.join(map(str, numbers))}?", f"The answer is {gold}.", gold)
 
 
+GENERAL = (
+    Item("What is 12 - 5?", "12 - 5 = 7. The answer is 7.", "7"),
+    Item("Ann has 3 bags with 10 pens each. How many pens does she have?", "3 * 10 = 30. The answer is 30.", "30"),
+    Item("What is 20 + 14?", "20 + 14 = 34. The answer is 34.", "34"),
+)
+"""Worked examples for families that need none of their own."""
+
 _PEOPLE = ("Tom", "Ann", "Sam", "Lucy", "Ben", "Mia", "Leo", "Zoe", "Max", "Eva", "Dan", "Ivy")
 _THINGS = ("apples", "pens", "books", "coins", "stickers", "marbles", "cards", "eggs", "shells", "stamps")
 
@@ -105,13 +115,14 @@ FAMILIES: dict[str, Family] = {
     "addition": Family("easy", "basic_arithmetic", _two_terms("+", 1), _calculation),
     "multiplication": Family("easy", "basic_arithmetic", _two_terms("*", 1), _calculation),
     "story": Family("medium", draw=_story),
-    "counting": Family("medium", "letter_counting", {"min_words": 1, "max_words": 1}, _counting),
+    "counting": Family("medium", "letter_counting", {"min_words": 1, "max_words": 1}, _counting, own_examples=True),
     "two_digit_addition": Family("hard", "basic_arithmetic", _two_terms("+", 2), _calculation),
     "smallest": Family(
         "hard",
         "number_sorting",
         {"min_numbers": 4, "max_numbers": 4, "min_decimals": 0, "max_decimals": 0, "min_value": 10, "max_value": 99},
         _smallest,
+        own_examples=True,
     ),
 }
 """By name, from easy to hard."""
@@ -167,9 +178,10 @@ class Arithmetic(SuiteConfig):
 
     def _family(self, name: str) -> Iterator[Problem]:
         family = FAMILIES[name]
-        # The worked examples are the first ones drawn, so what follows never repeats them.
-        items = _different(_items(family, name, self.seed))
-        shots = list(islice(items, SHOTS))
+        # What was shown is never asked: own examples are the first ones drawn, general ones are left out.
+        shown = () if family.own_examples else GENERAL
+        items = _different(_items(family, name, self.seed), {item.question for item in shown})
+        shots = list(islice(items, SHOTS)) if family.own_examples else shown
         drawn = list(islice(items, self.per_family))
         if len(drawn) < self.per_family:
             raise ConfigurationError(
@@ -202,8 +214,7 @@ def _items(family: Family, name: str, seed: int) -> Iterator[Item]:
     yield from filter(None, map(family.read, entries))
 
 
-def _different(items: Iterator[Item]) -> Iterator[Item]:
-    seen: set[str] = set()
+def _different(items: Iterator[Item], seen: set[str]) -> Iterator[Item]:
     for item in items:
         if item.question not in seen:
             seen.add(item.question)
