@@ -6,7 +6,7 @@ TORCH_WHEELS ?= $(or $(PIP_FIND_LINKS),https://download.pytorch.org/whl/cpu/torc
 UV_VERSION := 0.13.9
 
 DEMO_CONFIG ?= docs/demo.toml
-DEMO_ARGS ?= arithmetic --config $(DEMO_CONFIG) --up smollm2
+DEMO_ARGS ?= --config $(DEMO_CONFIG) --up smollm2
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
