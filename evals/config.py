@@ -19,8 +19,9 @@ from ttc.errors import ConfigurationError
 from ttc.evals.suite import Problem, Suite, load_suite
 from ttc.strategy import Strategy, make_strategy
 from ttc.types import Sampling
+from ttc.verifier import make_comparator, make_verifier
 
-__all__ = ["Configuration", "EvalConfig", "choose_problems", "expand", "read_config", "read_toml"]
+__all__ = ["Configuration", "EvalConfig", "check", "choose_problems", "expand", "read_config", "read_toml"]
 
 
 def _spec_of(value: str | Strategy) -> str:
@@ -176,17 +177,24 @@ def _label(strategy: Strategy) -> str:
     return f"{name}:{rest}" if rest else name
 
 
-def check_needs(configurations: Sequence[Configuration], config: EvalConfig) -> None:
-    """Refuse a run whose strategies lack a verifier or comparator, before anything is called.
+def check(config: EvalConfig) -> list[Configuration]:
+    """Make everything that the settings name, before anything is started or called; suites are not loaded yet.
 
     Raises:
-        ConfigurationError: names the strategy and the option.
+        ConfigurationError: an unknown name or parameter, or a strategy that lacks a verifier or comparator.
     """
+    configurations = expand(config.strategies, config.budgets)
     for c in configurations:
         for need, given in (("verifier", config.verifier), ("comparator", config.comparator)):
             if need in c.strategy.requires() and given is None:
                 raise ConfigurationError(f"strategy '{c.strategy.name}' needs a {need}: pass --{need} judge")
+    for suite in config.suites:
+        if isinstance(suite, str):
+            registry.create("suite", suite)
+    make_verifier(config.verifier)
+    make_comparator(config.comparator)
     Budget.parse(config.budget)
+    return configurations
 
 
 def choose_problems(given: str | Suite, config: EvalConfig) -> tuple[Suite, list[Problem]]:

@@ -18,7 +18,7 @@ import orjson
 from ttc import errors
 from ttc.budget import Budget, Ledger
 from ttc.errors import BudgetExhausted, ModelError, ServerUnreachable
-from ttc.evals.config import Configuration, EvalConfig, check_needs, choose_problems, expand
+from ttc.evals.config import Configuration, EvalConfig, check, choose_problems
 from ttc.evals.recorded_calls import CallCounts, StoredCalls, working_on
 from ttc.evals.records import UnitRecord
 from ttc.evals.run_card import config_of, keep_card, new_id, write_summary
@@ -104,8 +104,7 @@ async def run_eval(
         BudgetExhausted: ``total_tokens`` are spent; the run can be resumed with more.
         ModelError: every one of the first units failed in the same way.
     """
-    configurations = expand(config.strategies, config.budgets)
-    check_needs(configurations, config)
+    configurations = check(config)
     chosen = [await anyio.to_thread.run_sync(choose_problems, suite, config) for suite in config.suites]
     config = config.model_copy(update={"run_id": config.run_id or new_id(chosen[0][0], model)})
     directory = resolve(config.runs, config.run_id)

@@ -65,6 +65,8 @@ def eval_command(
 
     Ctrl-C, a crash or a dead server leave a run that --resume finishes: nothing that was acknowledged is paid twice.
     """
+    from ttc.evals.config import check
+
     given: dict[str, Any] = {
         "suites": suites or None,
         "strategies": strategy or None,
@@ -87,6 +89,7 @@ def eval_command(
     given["sampling"] = {k: v for k, v in given["sampling"].items() if v is not None} or None
     given = {name: value for name, value in given.items() if value is not None}
     settings = _resumed(resume, given, runs) if resume else _settings(config, given, runs)
+    check(settings)
     run, console = _run(settings), Console(stderr=True)
     _show(run, as_json=json, report=not no_report, console=console)
 
