@@ -1,4 +1,4 @@
-"""How long ``import ttc`` takes in a fresh interpreter: the median of 20, beside an interpreter that imports nothing."""
+"""How long ``import ttc`` takes in a fresh interpreter: the median of 20, beside one that imports nothing."""
 
 from __future__ import annotations
 

@@ -138,10 +138,12 @@ class Query:
         if isinstance(prompt, str):
             prompt = [{"role": "user", "content": prompt}]
         if isinstance(answer_type, str):
-            from ttc import registry  # names live a floor above plain data
+            from ttc import registry  # loaded only where a name has to be looked up
 
-            answer_type = registry.create("answer type", answer_type)
-        return cls(messages=tuple(prompt), answer_type=answer_type or TextAnswer(), **fields)
+            found: AnswerType = registry.create("answer type", answer_type)
+        else:
+            found = answer_type or TextAnswer()
+        return cls(messages=tuple(prompt), answer_type=found, **fields)
 
     @property
     def prompt(self) -> str:
