@@ -66,6 +66,10 @@ def _calculation(entry: dict[str, Any]) -> Item:
     return Item(f"What is {expression}?", f"{expression} = {gold}. The answer is {gold}.", gold)
 
 
+def _sum(entry: dict[str, Any]) -> Item | None:
+    return _calculation(entry) if "+" in entry["metadata"]["expression"] else None
+
+
 def _counting(entry: dict[str, Any]) -> Item | None:
     letter, (word,) = entry["metadata"]["target_letter"], entry["metadata"]["span"]
     word, gold = word.lower(), entry["answer"]
@@ -106,17 +110,20 @@ def _story(rng: random.Random) -> Item:
     )
 
 
-def _two_terms(operator: str, digits: int) -> dict[str, Any]:
-    limits = {"min_terms": 2, "max_terms": 2, "min_digits": digits, "max_digits": digits}
-    return {**limits, "operators": [operator], "allow_negation": False, "allow_parentheses": False}
+def _two_terms(digits: int) -> dict[str, Any]:
+    return {"min_terms": 2, "max_terms": 2, "min_digits": digits, "max_digits": digits, "allow_negation": False}
+
+
+def _small_terms(operator: str) -> dict[str, Any]:
+    return {**_two_terms(1), "operators": [operator], "allow_parentheses": False}
 
 
 FAMILIES: dict[str, Family] = {
-    "addition": Family("easy", "basic_arithmetic", _two_terms("+", 1), _calculation),
-    "multiplication": Family("easy", "basic_arithmetic", _two_terms("*", 1), _calculation),
+    "addition": Family("easy", "basic_arithmetic", _small_terms("+"), _calculation),
+    "multiplication": Family("easy", "basic_arithmetic", _small_terms("*"), _calculation),
     "story": Family("medium", draw=_story),
     "counting": Family("medium", "letter_counting", {"min_words": 1, "max_words": 1}, _counting, own_examples=True),
-    "two_digit_addition": Family("hard", "basic_arithmetic", _two_terms("+", 2), _calculation),
+    "two_digit_addition": Family("hard", "chain_sum", _two_terms(2), _sum),
     "smallest": Family(
         "hard",
         "number_sorting",

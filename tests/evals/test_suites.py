@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -90,6 +91,18 @@ def check_by_hand(problem: Problem) -> int:
 def test_every_gold_answer_is_right(arithmetic: Suite) -> None:
     for p in arithmetic.problems:
         assert p.gold == str(check_by_hand(p)), p.query.prompt
+
+
+def test_terms_are_as_long_as_the_family_says(arithmetic: Suite) -> None:
+    for p in arithmetic.problems:
+        terms = [int(w) for w in re.findall(r"\d+", p.query.prompt)]
+        match p.query.tags["family"]:
+            case "addition" | "multiplication":
+                assert all(0 <= t <= 10 for t in terms)
+            case "two_digit_addition" | "smallest":
+                assert all(10 <= t <= 99 for t in terms)
+            case _:
+                assert all(2 <= t <= 9 for t in terms)
 
 
 def test_grading_accepts_the_gold_answer_and_nothing_else(arithmetic: Suite) -> None:

@@ -81,7 +81,9 @@ class EvalDisplay:
         table = Table(box=None, pad_edge=False, show_header=False)
         for spec, text in self._accuracies():
             table.add_row(spec, text)
-        return Group(bar, Text(self.counts()), table)
+        line = Table.grid()  # a bar alone ends without a line break
+        line.add_row(bar)
+        return Group(line, Text(self.counts()), table)
 
     def _accuracies(self) -> list[tuple[str, str]]:
         shown: list[tuple[str, str]] = []
