@@ -1,0 +1,92 @@
+"""``ttc solve`` as people run it: the answer, what it cost, what happened, and one line for each mistake."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import anyio
+import pytest
+
+from ttc.testing import FakeServer, Reply
+
+pytestmark = pytest.mark.anyio
+
+
+def reply(body: dict[str, Any], _: int) -> Reply:
+    if "structured_outputs" in body:
+        return Reply(text="A")
+    return Reply(text="so it is clear that the answer is " + ("7" if body["seed"] % 3 else "8"))
+
+
+async def solve(*arguments: str, code: int = 0) -> tuple[str, str]:
+    done = await anyio.run_process([sys.executable, "-m", "ttc", "solve", *arguments], check=False)
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert done.returncode == code, err
+    assert "Traceback" not in err
+    return out, err
+
+
+async def test_the_answer_comes_with_what_it_cost_and_what_happened() -> None:
+    async with FakeServer(reply=reply) as server:
+        out, _ = await solve("3+4?", "-s", "knockout:n=4,k=2", "--base-url", server.url, "--trace")
+    assert "answer  7" in out or "answer  8" in out
+    assert "generate" in out
+    assert "thinking tokens of" in out
+    assert out.count("sample ") == 4
+    assert "compare" in out
+
+
+async def test_plain_data_for_machines() -> None:
+    async with FakeServer(reply=reply) as server:
+        out, _ = await solve("3+4?", "-s", "majority:n=5,stop=never", "--base-url", server.url, "--json")
+        outcome = json.loads(out)
+        assert outcome["generated_tokens"] == server.generated_tokens
+    assert outcome["answer"] in ("7", "8")
+    assert outcome["calls"] == {"generate": 5}
+    assert [c["samples"] for c in outcome["checkpoints"]] == [1, 2, 3, 4, 5]
+    assert outcome["thinking_tokens"] < outcome["generated_tokens"]
+
+
+async def test_a_budget_holds() -> None:
+    async with FakeServer(reply=reply) as server:
+        out, _ = await solve("3+4?", "-s", "majority:n=50", "--budget", "60", "--base-url", server.url, "--json")
+        assert server.generated_tokens <= json.loads(out)["generated_tokens"] <= 60
+
+
+async def test_a_deadline_keeps_the_answer_so_far() -> None:
+    def stuck(_: dict[str, Any], k: int) -> Reply:
+        return Reply(text="the answer is 7", fault="hang" if k > 2 else "", fault_after=1)
+
+    async with FakeServer(reply=stuck) as server:
+        out, _ = await solve("3+4?", "-s", "majority:n=9", "--deadline", "1.5", "--base-url", server.url, "--json")
+    assert (json.loads(out)["answer"], json.loads(out)["ended_by"]) == ("7", "deadline")
+
+
+async def test_each_mistake_is_one_line() -> None:
+    async with FakeServer(reply=reply, context=100) as server:
+        here = ("--base-url", server.url)
+        wrong: list[tuple[tuple[str, ...], str]] = [
+            (("hi", "-s", "majorty", *here), "Did you mean 'majority'"),
+            (("hi", "-s", "majority:nn=3", *here), "Did you mean 'n'"),
+            (("hi", "--answer", "numbr", *here), "Did you mean 'number'"),
+            (("hi", "--verifier", "jugde", "-s", "best_of_n", *here), "Did you mean 'judge'"),
+            (("hi", "--budget", "tokens=3", *here), "unknown limit 'tokens'"),
+            (("hi", "--model", "other", *here), "other"),
+            (("hi", "--max-tokens", "5000", *here), "--max-tokens"),
+            ((" ", *here), "the prompt is empty"),
+            (("hi", "--base-url", "http://127.0.0.1:9"), "is the server running?"),
+        ]
+        for arguments, says in wrong:
+            out, err = await solve(*arguments, code=2)
+            assert out == "" or "--max-tokens" in err
+            (line,) = err.strip().splitlines()
+            assert line.startswith("ttc: ")
+            assert says in line
+
+
+async def test_no_answer_is_an_exit_code_of_its_own() -> None:
+    async with FakeServer(reply=lambda body, _: Reply(text="I would rather not say")) as server:
+        _, err = await solve("3+4?", "-s", "single", "--base-url", server.url, code=1)
+    assert "no answer" in err
