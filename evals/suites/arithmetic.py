@@ -14,7 +14,7 @@ two_digit_addition    hard    .284    .23           .330         +.046 [+.006, +
 smallest              hard    .244    .36           .240         -.004 [-.053, +.045]  .55         8.0
 ====================  ======  ======  ============  ===========  ====================  =========  ======
 
-Voting pays most on stories, where mistakes scatter, and nothing where most samples share a mistake (counting, smallest).
+Voting pays most on stories, where mistakes scatter, and nothing where most samples make the same one (counting).
 """
 
 from __future__ import annotations
