@@ -30,6 +30,13 @@ def test_is_registered_under_its_name(name: str, kind: AnswerType) -> None:
     assert kind.name == name
 
 
+@pytest.mark.parametrize(
+    ("kind", "more", "answer"), [(NUMBER, " 7.", "7"), (MATHS, "x+1}.", "x+1"), (CHOICE, "B).", "B")]
+)
+def test_what_follows_the_cue_is_the_answer(kind: AnswerType, more: str, answer: str) -> None:
+    assert kind.extract("First 12 + 30 is" + kind.cue + more) == answer
+
+
 # -- reading numbers --------------------------------------------------------------------------------------------------
 
 
@@ -43,6 +50,7 @@ def test_is_registered_under_its_name(name: str, kind: AnswerType) -> None:
         ("#### 1,234", "1234"),
         ("16 - 3 = 13\n#### 13\n", "13"),
         ("A: 42", "42"),
+        ("20 +\nThe answer is22.", "22"),
         ("= 42", "42"),
         ("Answer: **42**", "42"),
         ("The final answer to this is:\n\n42", "42"),

@@ -29,7 +29,7 @@ class NumberAnswer:
     """
 
     name: str = "number"
-    cue: str = "\nThe answer is "
+    cue: str = "\nThe answer is"  # no space behind: it belongs to the number's own token
 
     def extract(self, text: str) -> str | None:
         """Return the number as it was written, or None. Linear in the length of the text."""

@@ -24,7 +24,7 @@ NUMBER = re.compile(
 
 _THINK = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
 _BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[\\{}]|[{}]")
-_CUE = re.compile(r"\banswers?\b[^\n.=:]{0,40}?(?:\bis\b|\bare\b|[:=])|^\W{0,8}A:", re.IGNORECASE | re.MULTILINE)
+_CUE = re.compile(r"\banswers?\b[^\n.=:]{0,40}?(?:\b(?:is|are)(?![a-z])|[:=])|^\W{0,8}A:", re.IGNORECASE | re.MULTILINE)
 _LEAD = " \t\r\n:*_=>~"
 _TYPOGRAPHY = str.maketrans("\N{MINUS SIGN}\N{EN DASH}\u00a0\u2009\u202f", "--   ")
 
