@@ -26,6 +26,9 @@ class Number:
         words = [w for w in text.split() if w.isdigit()]
         return words[-1] if words else None
 
+    def concludes(self, text: str) -> bool:
+        return self.extract(text) is not None
+
     def key(self, answer: str) -> str:
         return answer
 

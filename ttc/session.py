@@ -94,6 +94,7 @@ class Session:
         self.progress = Progress()
         self._model = model
         self._ledger = ledger
+        self._whole = ledger
         self._seed = seed
         self._handed_on: list[Candidate] = []
         self._meeting: tuple[int, ...] = ()
@@ -223,11 +224,11 @@ class Session:
         What holds no answer is never proposed over what does, nor a failed call over a text without an answer.
         """
         if self.candidate is not None and _worth(candidate) < _worth(self.candidate):
-            return
+            candidate = self.candidate  # it stands, at what has been paid by now
         p = self.progress
-        point = Checkpoint(candidate.answer, p.drawn, p.consumed, self._ledger.spent)
-        if p.proposed and p.proposed[-1][0].prefix == p.consumed:
-            p.proposed.pop()  # no token was spent since: the later word counts
+        point = Checkpoint(candidate.answer, p.drawn, p.consumed, self._whole.spent)
+        if p.proposed and (last := p.proposed[-1][0]).prefix == p.consumed and last.samples == p.drawn:
+            p.proposed.pop()  # nothing was drawn or spent since: the later word counts
         p.proposed.append((point, candidate))
 
     def stop_early(self, why: str) -> None:
@@ -274,7 +275,7 @@ class Session:
         logprobs = max(sampling.logprobs or 0, self.verifier.logprobs if self.verifier and kind != "judge" else 0)
         answer_type = self.query.answer_type
         force = (
-            ForcedAnswer(answer_type.cue, sampling.force_answer, lambda text: answer_type.extract(text) is not None)
+            ForcedAnswer(answer_type.cue, sampling.force_answer, answer_type.concludes)
             if sampling.force_answer and answer_type.cue and kind in ("generate", "revise", "probe")
             else None
         )
@@ -293,7 +294,10 @@ class Session:
 
     def _numbered(self, request: Request, n: int) -> list[Request]:
         """Give ``n`` requests of equal content their index in issue order, and the seed that follows from it."""
-        content = "/".join(map(str, (request.content(), *self._meeting)))
+        try:
+            content = "/".join(map(str, (request.content(), *self._meeting)))
+        except TypeError as error:  # orjson's
+            raise ConfigurationError(f"the messages or the extra fields of a request cannot be sent: {error}") from None
         first = self.progress.issued[content]
         self.progress.issued[content] += n
         return [
@@ -310,6 +314,8 @@ class Session:
         else:
             p.failures.append(sample)
         answer = self.query.answer_type.extract(sample.text) if sample.ok and counts else None
+        if answer is not None and not self.query.answer_type.key(answer):
+            answer = None  # the empty key is that of no answer
         if counts:
             self.note(
                 "sample",
@@ -359,8 +365,8 @@ class Samples:
                 f"({self._wanted} * {self._request.max_tokens}): long samples may be cut, which favours short ones"
             )
         self._stream = s._model.open([], s._ledger)
+        self._issue()  # before the stream is entered: a request that cannot be made leaves nothing open
         await self._stream.__aenter__()
-        self._issue()
         return self
 
     async def __aexit__(

@@ -62,6 +62,10 @@ class AnswerType(Protocol):
         """Read the answer out of a completion, or None where it holds none. Linear in the text's length."""
         ...
 
+    def concludes(self, text: str) -> bool:
+        """Say whether an unfinished text marks its answer already, so that none has to be forced."""
+        ...
+
     def key(self, answer: str) -> str:
         """Return the cheap canonical form."""
         ...
@@ -81,6 +85,10 @@ class TextAnswer:
     def extract(self, text: str) -> str | None:
         """Return the text without surrounding space, or None when nothing is left."""
         return text.strip() or None
+
+    def concludes(self, text: str) -> bool:
+        """Any text is an answer."""
+        return self.extract(text) is not None
 
     def key(self, answer: str) -> str:
         """Fold case and white space."""

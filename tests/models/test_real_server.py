@@ -151,6 +151,9 @@ class FirstLetter:
     def extract(self, text: str) -> str | None:
         return text.strip()[:1] or None
 
+    def concludes(self, text: str) -> bool:
+        return self.extract(text) is not None
+
     def key(self, answer: str) -> str:
         return "same"
 

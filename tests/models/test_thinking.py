@@ -101,6 +101,9 @@ class Number:
         last = text.rpartition("answer is")
         return last[2].strip() or None if last[1] else None
 
+    def concludes(self, text: str) -> bool:
+        return self.extract(text) is not None
+
     def key(self, answer: str) -> str:
         return answer
 

@@ -68,6 +68,9 @@ class LastWord:
         word = (text.split() or [""])[-1]
         return word if word.isdigit() else None
 
+    def concludes(self, text: str) -> bool:
+        return self.extract(text) is not None
+
     def key(self, answer: str) -> str:
         return answer
 

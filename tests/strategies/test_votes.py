@@ -27,6 +27,9 @@ class Mod10:
     def extract(self, text: str) -> str | None:
         return text or None
 
+    def concludes(self, text: str) -> bool:
+        return self.extract(text) is not None
+
     def key(self, answer: str) -> str:
         return str(int(answer) % 10)
 

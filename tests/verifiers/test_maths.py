@@ -354,3 +354,23 @@ def test_math500_gold_answers_are_found_in_their_solutions() -> None:
         assert found is not None
         assert MATHS.key(found) == MATHS.key(row["answer"]) != ""
         assert MATHS.equivalent(found, row["answer"])
+
+
+@pytest.mark.parametrize(
+    ("answer_type", "text", "concludes"),
+    [
+        (NumberAnswer(), "8 + 5", False),
+        (NumberAnswer(), "8 + 5 = 13. The answer is 13", True),
+        (NumberAnswer(), "so we get #### 13", True),
+        (NumberAnswer(), "The answer is", False),
+        (NumberAnswer(), "<think>The answer is 4.</think> well, 3", False),
+        (MathsAnswer(), "with $x^2$", False),
+        (MathsAnswer(), r"so \boxed{x^2}", True),
+        (ChoiceAnswer(), "maybe (B)", False),
+        (ChoiceAnswer(), "The answer is (B)", True),
+    ],
+)
+def test_an_unfinished_text_concludes_only_where_it_marks_its_answer(
+    answer_type: NumberAnswer | MathsAnswer | ChoiceAnswer, text: str, concludes: bool
+) -> None:
+    assert answer_type.concludes(text) is concludes

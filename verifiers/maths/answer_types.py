@@ -39,7 +39,16 @@ class NumberAnswer:
                 return number
         return None
 
+    def concludes(self, text: str) -> bool:
+        """Whether the text marks its answer: the last number of an unfinished one is no answer yet."""
+        return any(number is not None and self.key(number) for number in self._stated(without_thoughts(text)))
+
     def _found(self, text: str) -> Iterator[str | None]:
+        yield from self._stated(text)
+        for line in last_line(text):
+            yield last_number(line)
+
+    def _stated(self, text: str) -> Iterator[str | None]:
         boxed = last_boxed(text)
         if boxed is not None:
             yield boxed if len(boxed) <= LONGEST_ANSWER and parse_number(boxed) else last_number(boxed)
@@ -47,8 +56,6 @@ class NumberAnswer:
             yield first_number(marked)
         for clause in after_cue(text):
             yield first_number(clause)
-        for line in last_line(text):
-            yield last_number(line)
 
     def key(self, answer: str) -> str:
         """Return the number as ``p/q`` in lowest terms, or the empty string."""
@@ -80,11 +87,19 @@ class MathsAnswer:
                 return answer
         return None
 
-    def _found(self, text: str) -> Iterator[str | None]:
+    def concludes(self, text: str) -> bool:
+        """Whether the text marks its answer: the last formula of an unfinished one is no answer yet."""
+        stated = self._stated(without_thoughts(text))
+        return any(answer and len(answer) <= LONGEST_ANSWER and canonical(answer) for answer in stated)
+
+    def _stated(self, text: str) -> Iterator[str | None]:
         yield last_boxed(text)
         yield after_hashes(text)
         for clause in after_cue(text):
             yield _formula(clause) or _first_sentence(clause)
+
+    def _found(self, text: str) -> Iterator[str | None]:
+        yield from self._stated(text)
         lines = list(last_line(text))
         if lines:
             yield _formula(lines[0], last=True)
@@ -119,12 +134,8 @@ class ChoiceAnswer:
     def extract(self, text: str) -> str | None:
         """Return the letter in upper case, or None. Linear in the length of the text."""
         text = without_thoughts(text)
-        boxed = last_boxed(text)
-        if boxed is not None and len(boxed) <= LONGEST_ANSWER and (letter := self.key(boxed)):
+        if letter := self._stated(text):
             return letter
-        for clause in after_cue(text):
-            if (match := _STATED.match(clause)) and (letter := self.key(match["letter"])):
-                return letter
         for line in last_line(text):
             if match := _ALONE.fullmatch(line[:40]) if len(line) <= 40 else None:
                 letter = self.key(match["letter"])
@@ -133,6 +144,19 @@ class ChoiceAnswer:
             if letter:
                 return letter
         return None
+
+    def concludes(self, text: str) -> bool:
+        """Whether the text marks its answer, in a box or behind 'the answer is'."""
+        return bool(self._stated(without_thoughts(text)))
+
+    def _stated(self, text: str) -> str:
+        boxed = last_boxed(text)
+        if boxed is not None and len(boxed) <= LONGEST_ANSWER and (letter := self.key(boxed)):
+            return letter
+        for clause in after_cue(text):
+            if (match := _STATED.match(clause)) and (letter := self.key(match["letter"])):
+                return letter
+        return ""
 
     def key(self, answer: str) -> str:
         """Return the letter in upper case, or the empty string."""
