@@ -95,6 +95,16 @@ def test_equal_outcomes_everywhere_resolve_nothing() -> None:
     assert d.high == pytest.approx(0.2775, abs=1e-4)  # Wilson's bound on 0 of 10
 
 
+@pytest.mark.parametrize("n", range(1, 12))
+def test_a_few_problems_that_all_differ_are_credible_no_sooner_than_a_sign_test_says(n: int) -> None:
+    d = paired_difference(binary(n, n), binary(0, n))
+    assert (d.value, d.high) == (1.0, 1.0)
+    assert d.credible == (d.p < 0.05) == (n >= 6)
+    mirrored = paired_difference(binary(0, n), binary(n, n))
+    assert (mirrored.low, mirrored.high) == (-d.high, pytest.approx(-d.low))
+    assert mirrored.credible == d.credible
+
+
 def test_only_common_problems_are_compared() -> None:
     d = paired_difference({"a": [1.0], "b": [1.0], "c": [0.0]}, {"b": [0.0], "c": [0.0], "z": [1.0]})
     assert (d.value, d.n) == (0.5, 2)

@@ -30,8 +30,8 @@ __all__ = [
     "paired_difference",
 ]
 
-Method = Literal["wilson", "t", "bootstrap", "none"]
-"""How an interval was made; ``none``: too few problems for one, it spans everything."""
+Method = Literal["wilson", "t", "exact", "bootstrap", "none"]
+"""How an interval was made; ``exact``: binomial; ``none``: too few problems for one, it spans everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,8 @@ def paired_difference(
     """Compare two strategies on the problems that both have: the mean difference with a paired t interval.
 
     Each problem counts once, as the difference of its two means over epochs. Where all differences are equal, t would
-    claim certainty; the interval is then Wilson's bound on the share of problems that could still differ.
+    claim certainty; the interval then bounds the share of problems that could still differ, as far as they can: by
+    Wilson around no difference, else exactly, so that it excludes zero no sooner than a sign test does.
 
     Raises:
         ConfigurationError: no common problem.
@@ -140,10 +141,13 @@ def paired_difference(
     d = _differences(a, b)
     n, value = len(d), float(d.mean())
     if bool(np.all(d == d[0])):
-        z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
-        half = z2 / (n + z2)
-        p = 1.0 if value == 0 else min(1.0, 2.0 ** (1 - n))  # a sign test: all n point the same way
-        return Difference(value, 0.0, max(-1.0, value - half), min(1.0, value + half), n, p, "wilson")
+        if value == 0:
+            z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
+            return Difference(0.0, 0.0, -z2 / (n + z2), z2 / (n + z2), n, 1.0, "wilson")
+        share = 1 - ((1 - level) / 2) ** (1 / n)
+        low, high = value - share * (value + 1), value + share * (1 - value)
+        p = min(1.0, 2.0 ** (1 - n))  # a sign test: all n point the same way
+        return Difference(value, 0.0, low, high, n, p, "exact")
     se = float(d.std(ddof=1)) / sqrt(n)
     half = t_quantile(level, n - 1) * se
     return Difference(value, se, value - half, value + half, n, 1 - t_mass(abs(value) / se, n - 1), "t")
