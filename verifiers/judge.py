@@ -14,18 +14,20 @@ from ttc.types import Candidate, Message, Query, Sample
 
 __all__ = ["Judge", "JudgeComparator", "inert"]
 
-_SPECIAL = re.compile(r"<(?=[|/]?[A-Za-z_|])")
+#: how control tokens of open models begin: <|im_end|>, </s>, DeepSeek's <｜User｜>; Mistral's [INST], GLM's [gMASK],
+#: EXAONE's [|endofturn|]
+_SPECIAL = re.compile(r"<(?=[|\uff5c/]?[A-Za-z_|\uff5c])|\[(?=\||/?g?[A-Z][A-Z_]+\])")
 
 
 def inert(text: str, *, limit: int = 4000) -> str:
     """Make candidate text safe to show to a judge: no special token survives, and no more than ``limit`` characters.
 
-    ``<|im_end|>`` in plain text becomes a control token in the prompt; a space behind each ``<`` prevents that. The
-    end of a long text is kept, since that is where answers stand.
+    ``<|im_end|>`` in plain text becomes a control token in the prompt; a space behind its bracket prevents that, and
+    of those in square brackets likewise. The end of a long text is kept, since that is where answers stand.
     """
     if len(text) > limit:
         text = "[...] " + text[-limit:]
-    return _SPECIAL.sub("< ", text)
+    return _SPECIAL.sub(r"\g<0> ", text)
 
 
 class Judge(BaseModel):
