@@ -9,9 +9,10 @@ running that strategy by itself, and the run as a whole costs less than their su
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from typing import Any
 
 import anyio
 
@@ -85,9 +86,9 @@ class StoredCalls(LiveModel):
         """Ask the wrapped model."""
         return await self._model.count_tokens(text)
 
-    async def count_prompt(self, messages: Sequence[Message]) -> int:
+    async def count_prompt(self, messages: Sequence[Message], extra: Mapping[str, Any] | None = None) -> int:
         """Ask the wrapped model."""
-        return await self._model.count_prompt(messages)
+        return await self._model.count_prompt(messages, extra)
 
     async def call(self, request: Request, meter: Meter) -> list[Sample]:
         """Make the call with the wrapped model, and count it.

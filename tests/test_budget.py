@@ -45,6 +45,11 @@ class LedgerMachine(RuleBasedStateMachine):
             self.leases.append(part)
 
     @precondition(lambda self: self.leases)
+    @rule(data=st.data(), prompt=st.integers(1, 50))
+    def send_again(self, data: st.DataObject, prompt: int) -> None:
+        data.draw(st.sampled_from(self.leases)).add_prompt(prompt)
+
+    @precondition(lambda self: self.leases)
     @rule(data=st.data(), share=st.floats(0, 1))
     def settle(self, data: st.DataObject, share: float) -> None:
         lease = self.leases.pop(data.draw(st.integers(0, len(self.leases) - 1)))
@@ -203,7 +208,14 @@ def test_budgets_are_read_from_the_command_line(text: str, budget: Budget) -> No
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("tokens=5", "Known: calls"), ("calls=x", "not a number"), ("calls=0", "positive"), ("calls=-1", "positive")],
+    [
+        ("tokens=5", "Known: calls"),
+        ("calls=x", "not a number"),
+        ("calls=inf", "not a number"),
+        ("nan", "not a number"),
+        ("calls=0", "positive"),
+        ("calls=-1", "positive"),
+    ],
 )
 def test_a_bad_budget_says_what_is_wrong(text: str, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):

@@ -55,9 +55,9 @@ class Budget:
                 raise ConfigurationError(f"budget '{part}': unknown limit '{name}'. Known: {', '.join(sorted(known))}.")
             try:
                 number = float(value)
-            except ValueError:
-                raise ConfigurationError(f"budget '{part}': '{value}' is not a number") from None
-            limits[name] = number if name in ("seconds", "dollars") else int(number)
+                limits[name] = number if name in ("seconds", "dollars") else int(number)
+            except (ValueError, OverflowError):  # an infinite number of tokens is no whole number either
+                raise ConfigurationError(f"budget '{part}': '{value}' is not a number that limits") from None
         return cls(**limits)  # pyright: ignore[reportArgumentType]  # whole numbers above
 
 
@@ -182,7 +182,9 @@ class Ledger:
         if budget.dollars is not None and self.price is not None:
             promised = Usage(self._leased_prompt, 0, 0, self._leased_generated) if leased else Usage()
             money = budget.dollars - self.dollars - self.price.of(promised) - self.price.of(Usage(prompt))
-            room = min(room, money * 1e6 // self.price.generated if self.price.generated else (inf if money > 0 else 0))
+            room = min(
+                room, money * 1e6 // self.price.generated if self.price.generated else money * inf if money else 0
+            )
         if budget.calls is not None and self._spent_calls + self._leased_calls + calls > budget.calls:
             return -inf  # a call once leased is never returned, so waiting for it is in vain
         return room
@@ -304,6 +306,19 @@ class Lease:
         self._ledger._promise(granted, 0, 0)
         self.generated += granted
         return granted
+
+    def add_prompt(self, prompt: int) -> bool:
+        """Take further prompt tokens, for a call that is sent again; False where they are not there now.
+
+        What is short of them is given back from the generated tokens.
+        """
+        short = max(0.0, -min(x._room(prompt, leased=True, calls=0) for x in self._ledger.chain()))
+        if short > self.generated:
+            return False
+        self._ledger._promise(-int(short), prompt, 0)
+        self.generated -= int(short)
+        self.prompt += prompt
+        return True
 
     def split(self, tokens: int, *, prompt: int = 0) -> Lease | None:
         """Hand ``tokens`` of this lease to one further call, or return None where that call cannot be granted.

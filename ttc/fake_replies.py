@@ -139,9 +139,14 @@ def default_reply(body: Mapping[str, Any], k: int) -> Reply:
     return Reply(text=f"{words(1 + drawn % 30)} The answer is {drawn % 3}")
 
 
-def count_prompt(messages: Sequence[Mapping[str, Any]]) -> int:
-    """The fake's prompt tokens: words, and four for each message's frame."""
-    return sum(4 + len(pieces(str(m.get("content") or ""))) for m in messages)
+def count_prompt(body: Mapping[str, Any]) -> int:
+    """The fake's prompt tokens: words, four for each message's frame, and four for an empty thought.
+
+    Templates write one where ``enable_thinking`` is false.
+    """
+    kwargs: Mapping[str, Any] = body.get("chat_template_kwargs") or {}
+    empty_thought = 4 * (kwargs.get("enable_thinking") is False)
+    return sum(4 + len(pieces(str(m.get("content") or ""))) for m in body["messages"]) + empty_thought
 
 
 def round_robin(runs: Sequence[Generation]) -> Iterator[Generation]:

@@ -168,7 +168,7 @@ class FakeServer:
             return _json({"error": {"message": "Not Found", "code": 404}}, status=404)
         body = orjson.loads(await request.read())
         if "messages" in body:
-            count = count_prompt(body["messages"])
+            count = count_prompt(body)
             strings = ["<s>"] * (count - 1) + [OPEN + "Ċ" if self._opens_thought else "<assistant>"]
         else:
             strings = pieces(body["prompt"])
@@ -182,7 +182,7 @@ class FakeServer:
         body: dict[str, Any] = orjson.loads(await request.read())
         k = len(self.requests)
         self.requests.append(body)
-        prompt = count_prompt(body["messages"])
+        prompt = count_prompt(body)
         cap = body.get("max_tokens") or self.context - prompt
         if body.get("model") != self.model:
             return _error(404, f"The model `{body.get('model')}` does not exist.")

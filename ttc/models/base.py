@@ -8,17 +8,17 @@ finishers would select for length.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import anyio
 import anyio.abc
 
 from ttc.budget import Lease, Ledger, Price
 from ttc.errors import BudgetExhausted, ModelError, ServerUnreachable
-from ttc.types import Message, Request, Sample, Usage
+from ttc.types import ForcedAnswer, Message, Request, Sample, Usage
 
 __all__ = ["LiveModel", "Meter", "Model", "SampleStream"]
 
@@ -84,6 +84,8 @@ class Meter:
         n: choices of the request.
         seen: generated tokens seen of the current attempt.
         wasted: upper bound on the generated tokens of earlier, broken attempts.
+        broken: how many of those the server may have worked on, and so read the prompt.
+        prompt: prompt tokens of one attempt: as leased, then as the server says; 0 where nobody has told.
         sent: whether the current attempt has been sent, so that cancelling it costs something.
         attempts: how often the call was sent.
     """
@@ -98,8 +100,13 @@ class Meter:
     n: int = 1
     seen: int = 0
     wasted: int = 0
+    broken: int = 0
+    prompt: int = 0
     sent: bool = False
     attempts: int = 0
+
+    def __post_init__(self) -> None:
+        self.prompt = self.prompt or self.lease.prompt
 
     def allowance(self) -> int:
         """Tokens that the current attempt may generate, as granted now."""
@@ -128,6 +135,11 @@ class Meter:
         # What was seen counts in any case, also where a lagging client saw it too late to cut in time.
         return max(self.seen, min(self.allowance(), self.seen + self.overrun)) if self.streamed else self.allowance()
 
+    def lost(self) -> Usage:
+        """Upper bound on what a call cost that brought nothing, all its attempts together."""
+        generated = self.wasted + self.bound()
+        return Usage((self.broken + self.sent) * self.prompt, 0, 0, generated, upper_bound=generated > 0)
+
     def start(self) -> None:
         """An attempt is about to be sent."""
         self.sent, self.seen = True, 0
@@ -141,7 +153,10 @@ class Meter:
         """
         if generated:
             self.wasted += self.bound()
+            self.broken += 1
         self.sent, self.seen = False, 0
+        if generated and self.lease.prompt and not self.lease.add_prompt(self.prompt):
+            return False  # the prompt is read, and billed, once more
         if self.allowance() < min(self.cap, self.chunk):
             self.lease.extend(min(self.cap, self.chunk) - self.allowance())
         return self.allowance() > 0
@@ -197,8 +212,13 @@ class LiveModel(ABC):
         """Return how many tokens a text is, and who counted."""
 
     @abstractmethod
-    async def count_prompt(self, messages: Sequence[Message]) -> int:
-        """Return how many tokens a chat prompt is, template included, or an upper bound."""
+    async def count_prompt(self, messages: Sequence[Message], extra: Mapping[str, Any] | None = None) -> int:
+        """Return how many tokens a chat prompt is, template included, or an upper bound.
+
+        Args:
+            messages: the chat.
+            extra: further fields of the request, since arguments of the template may change the prompt.
+        """
 
     async def recorded(self, request: Request) -> Sample | None:
         """Return the sample of a request that was paid for before, if there is one."""
@@ -218,16 +238,10 @@ class LiveModel(ABC):
         Raises:
             BudgetExhausted: the ledger refused the call.
         """
-        prompt = await self.count_prompt(request.messages) if ledger.counts_prompts else 0
+        prompt = await self.count_prompt(request.messages, request.extra) if ledger.counts_prompts else 0
         known = await self.recorded(request)
-        if known is not None:
-            try:
-                lease = await ledger.lease(request.kind, want=known.usage.generated, prompt=prompt)
-            except BudgetExhausted:
-                pass  # it does not fit whole: the call is made, and cut where the budget ends
-            else:
-                lease.settle(known.usage)
-                return [known]
+        if known is not None and await self._charged(known, ledger):
+            return [known]
         reserve = request.force.max_tokens if request.force else 0
         cap = request.max_tokens
         streamed = request.stream and request.n == 1
@@ -248,10 +262,10 @@ class LiveModel(ABC):
                 samples = await self._call(request, meter)
         except BaseException as error:
             # Cancelled or broken: charge the bound of what the server may have generated.
+            lost = meter.lost()
             if lease.open:
-                bound = meter.wasted + meter.bound()
                 if meter.attempts:
-                    lease.settle(Usage(lease.prompt, 0, 0, bound, upper_bound=bound > 0))
+                    lease.settle(lost)
                 else:
                     lease.release()
             if isinstance(error, ModelError):
@@ -261,7 +275,7 @@ class LiveModel(ABC):
                     kind=request.kind,
                     finish="failed",
                     attempts=max(1, meter.attempts),
-                    usage=Usage(0, 0, 0, meter.wasted, upper_bound=meter.wasted > 0),
+                    usage=lost,
                     error=str(error),
                     error_type=type(error).__name__,
                 )
@@ -271,51 +285,54 @@ class LiveModel(ABC):
         await self.remember(request, samples)
         return samples
 
+    async def _charged(self, known: Sample, ledger: Ledger) -> bool:
+        """Charge a sample that was paid for before as it was then; False where it does not fit whole.
+
+        The call is made in that case, and cut where the budget ends.
+        """
+        used = known.usage
+        try:
+            lease = await ledger.lease(known.kind, want=used.generated, least=used.generated, prompt=used.prompt_tokens)
+        except BudgetExhausted:
+            return False
+        forcing = lease.split(0) if known.forced else None  # forcing its answer was a call of its own
+        if known.forced and forcing is None:
+            lease.release()
+            return False
+        lease.settle(used)
+        if forcing is not None:
+            forcing.settle(Usage())
+        return True
+
     async def _call(self, request: Request, meter: Meter) -> list[Sample]:
-        samples = await self.call(request, meter)
-        if meter.wasted:
-            usage = replace(samples[0].usage, answer_tokens=samples[0].usage.answer_tokens + meter.wasted)
-            samples[0] = replace(samples[0], usage=replace(usage, upper_bound=True))
+        samples = _with_broken(await self.call(request, meter), meter)
         used = sum((s.usage for s in samples), Usage())
         force = request.force
-        extra: Lease | None = None
         first = samples[0]
+        ask: Request | None = None
+        extra: Lease | None = None
         if force and len(samples) == 1 and first.finish in ("length", "cut") and not force.answered(first.text):
             room = meter.lease.generated - used.generated
-            prompt = used.prompt_tokens + used.generated if meter.lease.prompt else 0
             if room > 0:
+                ask = _answer_now(request, force, first)
+                prompt = await self.count_prompt(ask.messages, ask.extra) if meter.lease.prompt else 0
                 extra = meter.lease.split(min(force.max_tokens, room), prompt=prompt)
         meter.lease.settle(used)
-        if extra is not None:
-            samples = [await self._force(request, samples[0], extra)]
+        if force and ask is not None and extra is not None:
+            samples = [await self._force(replace(ask, max_tokens=extra.generated), extra, first, cue=force.cue)]
         return samples
 
-    async def _force(self, request: Request, sample: Sample, lease: Lease) -> Sample:
+    async def _force(self, ask: Request, lease: Lease, sample: Sample, *, cue: str) -> Sample:
         """Go on from a text that was cut off, behind the words that ask for the answer."""
-        assert request.force is not None
-        cue = request.force.cue
-        thought = f"<think>\n{sample.reasoning.strip()}\n</think>\n\n" if sample.reasoning else ""
-        partial = {"role": "assistant", "content": thought + sample.text + cue}
-        ask = replace(
-            request,
-            messages=(*request.messages, partial),
-            max_tokens=lease.generated,
-            temperature=0.0,
-            stream=False,
-            continue_final=True,
-            thinking_tokens=None,
-            logprobs=None,
-            force=None,
-        )
         meter = Meter(lease, lease.generated, streamed=False)
         try:
-            (more,) = await self.call(ask, meter)
+            (more,) = _with_broken(await self.call(ask, meter), meter)
         except ModelError:
-            lease.settle(Usage(0, 0, 0, meter.wasted, upper_bound=meter.wasted > 0))
-            return sample  # it abstains
+            lost = meter.lost()
+            lease.settle(lost)
+            return replace(sample, usage=sample.usage + lost)  # it abstains
         except BaseException:
-            bound = meter.wasted + meter.bound()
-            lease.settle(Usage(lease.prompt, 0, 0, bound, upper_bound=bound > 0))
+            lease.settle(meter.lost())
             raise
         lease.settle(more.usage)
         return replace(
@@ -325,6 +342,33 @@ class LiveModel(ABC):
             latency=sample.latency + more.latency,
             forced=True,
         )
+
+
+def _with_broken(samples: list[Sample], meter: Meter) -> list[Sample]:
+    """Add what the broken attempts of a call cost to its first sample, each with the prompt that it was sent."""
+    if not meter.broken:
+        return samples
+    first, *others = samples
+    used = first.usage
+    prompts = (1 + meter.broken) * used.prompt_tokens
+    used = replace(used, prompt_tokens=prompts, answer_tokens=used.answer_tokens + meter.wasted, upper_bound=True)
+    return [replace(first, usage=used), *others]
+
+
+def _answer_now(request: Request, force: ForcedAnswer, sample: Sample) -> Request:
+    """The request that goes on from a text that was cut off, behind the words that ask for the answer."""
+    thought = f"<think>\n{sample.reasoning.strip()}\n</think>\n\n" if sample.reasoning else ""
+    partial = {"role": "assistant", "content": thought + sample.text + force.cue}
+    return replace(
+        request,
+        messages=(*request.messages, partial),
+        temperature=0.0,
+        stream=False,
+        continue_final=True,
+        thinking_tokens=None,
+        logprobs=None,
+        force=None,
+    )
 
 
 @dataclass(slots=True, eq=False)

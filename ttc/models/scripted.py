@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import anyio
 
@@ -66,13 +67,13 @@ class Scripted(LiveModel):
         """Count words."""
         return len(text.split()), "tokenizer"
 
-    async def count_prompt(self, messages: Sequence[Message]) -> int:
+    async def count_prompt(self, messages: Sequence[Message], extra: Mapping[str, Any] | None = None) -> int:
         """Count words, and one per message for the template."""
         return sum(len(str(m.get("content", "")).split()) + 1 for m in messages)
 
     async def _generate(self, request: Request, meter: Meter) -> list[Sample]:
         reply = self._reply(request)
-        prompt = await self.count_prompt(request.messages)
+        prompt = meter.prompt = await self.count_prompt(request.messages)
         if isinstance(reply, Sample):
             text, reasoning = reply.text, reply.reasoning
         else:

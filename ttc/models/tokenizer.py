@@ -14,6 +14,9 @@ from ttc.types import Message
 
 __all__ = ["ServerTokenizer"]
 
+#: further fields of a request that change its prompt
+_SHAPING = ("chat_template", "chat_template_kwargs", "tools")
+
 Post = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]
 
 
@@ -39,19 +42,20 @@ class ServerTokenizer:
         count = await self._count({"prompt": text, "add_special_tokens": False})
         return (count, "tokenizer") if count is not None else (-(-len(text) // 4), "estimate")
 
-    async def count_prompt(self, messages: Sequence[Message]) -> int:
+    async def count_prompt(self, messages: Sequence[Message], extra: Mapping[str, Any]) -> int:
         """Return how many tokens a chat prompt is, its template included; an upper bound without a tokenizer.
 
         The bound is the prompt's UTF-8 bytes, and 64 for each message's frame.
         """
-        count = await self.measure_prompt(messages)
+        count = await self.measure_prompt(messages, extra)
         if count is not None:
             return count
-        return sum(64 + len(orjson.dumps(m.get("content"))) for m in messages) + 64
+        shaping = sum(len(orjson.dumps(value)) for value in _shaping(extra).values())
+        return sum(64 + len(orjson.dumps(m.get("content"))) for m in messages) + 64 + shaping
 
-    async def measure_prompt(self, messages: Sequence[Message]) -> int | None:
+    async def measure_prompt(self, messages: Sequence[Message], extra: Mapping[str, Any]) -> int | None:
         """Return how many tokens a chat prompt is, or None where the server cannot tell."""
-        return await self._count({"messages": list(messages), "add_generation_prompt": True})
+        return await self._count({"messages": list(messages), "add_generation_prompt": True, **_shaping(extra)})
 
     async def opens_thought(self, template_kwargs: Mapping[str, Any]) -> bool:
         """Say whether the chat template ends the prompt with an opening think tag; asked once per set of arguments."""
@@ -84,3 +88,7 @@ class ServerTokenizer:
                 self._counts.popitem(last=False)
             return count
         return None
+
+
+def _shaping(extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: extra[name] for name in _SHAPING if name in extra}

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import aiohttp
 import anyio
@@ -220,6 +220,7 @@ class VLLMServer(LiveModel):
             self._lag.saw(stream.seen - before)
             meter.overrun = max(meter.overrun, self.overrun)
             meter.seen = max(meter.seen, stream.seen)
+            meter.prompt = stream.usage.get("prompt_tokens") or meter.prompt
 
         try:
             async for data in response.content.iter_any():
@@ -261,7 +262,7 @@ class VLLMServer(LiveModel):
             # 429, 503 and 408 are said before anything is generated.
             raise Broken(error, transport=status >= 500, generated=status in (500, 502, 504), after=after)
         if status in (400, 413) and any(sign in message for sign in _OVERFLOW):
-            tokens = await self._tokenizer.measure_prompt(request.messages)
+            tokens = await self._tokenizer.measure_prompt(request.messages, request.extra)
             raise ContextOverflow(
                 f"the prompt{f' ({tokens} tokens)' if tokens else ''} and max_tokens ({cap}) do not fit the context of "
                 f"{self.name}{f' ({self.context} tokens)' if self.context else ''}: lower --max-tokens or shorten "
@@ -276,9 +277,9 @@ class VLLMServer(LiveModel):
         """Return how many tokens a text is, and who counted: the server's ``tokenizer``, or an ``estimate``."""
         return await self._tokenizer.count_tokens(text)
 
-    async def count_prompt(self, messages: Sequence[Message]) -> int:
+    async def count_prompt(self, messages: Sequence[Message], extra: Mapping[str, Any] | None = None) -> int:
         """Return how many tokens a chat prompt is, template included; an upper bound where nobody can tell."""
-        return await self._tokenizer.count_prompt(messages)
+        return await self._tokenizer.count_prompt(messages, extra or {})
 
     async def metrics(self) -> dict[str, float]:
         """Read ``/metrics``, summed over labels and servers: ``vllm:generation_tokens_total`` and so on.
