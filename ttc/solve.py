@@ -14,10 +14,13 @@ from ttc.errors import BudgetExhausted, ConfigurationError
 from ttc.models.base import Model
 from ttc.session import Progress, Session
 from ttc.strategy import Strategy, make_strategy
-from ttc.types import Candidate, Checkpoint, EndedBy, Message, Outcome, Query, Sampling
+from ttc.types import Candidate, EndedBy, Message, Outcome, Query, Sampling
 from ttc.verifier import Comparator, Verifier, make_comparator, make_verifier
 
 __all__ = ["solve", "solve_many"]
+
+COUNTING = 5.0
+"""Seconds that a server has for counting the tokens of the answers, when the query is over."""
 
 
 async def solve(
@@ -76,6 +79,11 @@ async def solve(
             await strategy.solve(query, session)
         except BudgetExhausted:
             session.progress.out_of_budget = True
+        except BaseExceptionGroup as group:
+            # Of tasks that a strategy ran itself: a refusal ends the query like any other, an error leaves alone.
+            if (error := _gravest(group)) is not None:
+                raise error from error.__cause__
+            session.progress.out_of_budget = True
     seconds = time.monotonic() - began
     progress = session.progress
     candidate = session.candidate
@@ -97,9 +105,12 @@ async def solve(
     cut = sum(1 for e in progress.trace if e["event"] == "sample" and e["finish"] == "cut")
     if cut:
         session.warn(f"{cut} samples were cut by the budget")
-    checkpoints: list[Checkpoint] = []
-    for point, proposed in progress.proposed:
-        checkpoints.append(replace(point, answer_tokens=await _answer_tokens(model, proposed)))
+    answer_tokens, measured = await _answer_tokens(model, [proposed for _, proposed in progress.proposed])
+    if not measured:
+        session.warn("the tokens of the answer itself are estimated: the server did not count them")
+    checkpoints = [
+        replace(point, answer_tokens=n) for (point, _), n in zip(progress.proposed, answer_tokens, strict=True)
+    ]
     return replace(
         outcome,
         answer_tokens=checkpoints[-1].answer_tokens if checkpoints else 0,
@@ -146,7 +157,7 @@ async def solve_many(
         async with limiter:
             mine = budget or Budget()
             if ends is not None:
-                left = max(1e-3, ends - anyio.current_time())
+                left = max(1e-9, ends - anyio.current_time())  # over at once, before anything is sent
                 mine = replace(mine, seconds=min(left, mine.seconds or left))
             outcome = await solve(query, strategy, model, budget=mine, parent=parent, **settings)
         outcomes[position] = outcome
@@ -162,6 +173,18 @@ async def solve_many(
     return [o for o in outcomes if o is not None]
 
 
+def _gravest(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Return the first error of a group, however deep, that is no refusal of the budget."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            found = _gravest(error)  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            found = None if isinstance(error, BudgetExhausted) else error
+        if found is not None:
+            return found
+    return None
+
+
 def _ended_by(progress: Progress, late: bool) -> EndedBy:
     if late:
         return "deadline"
@@ -172,13 +195,33 @@ def _ended_by(progress: Progress, late: bool) -> EndedBy:
     return "stopped_early" if progress.stopped_early else "finished"
 
 
-async def _answer_tokens(model: Model, candidate: Candidate) -> int:
-    """Count the generated tokens that are the answer itself; the rest of the spend is thinking."""
-    answer, sample = candidate.answer, candidate.sample
-    if answer is None:
-        return 0
-    visible = sample.usage.answer_tokens
-    if answer == sample.text.strip():
-        return visible
-    count, _ = await model.count_tokens(answer)
-    return min(count, visible)
+async def _answer_tokens(model: Model, candidates: Sequence[Candidate]) -> tuple[list[int], bool]:
+    """Count the generated tokens that are the answers themselves; the rest of the spend is thinking.
+
+    Each answer is counted once. A server that hangs has ``COUNTING`` seconds for all of them, since the query's own
+    are over by now.
+
+    Returns:
+        The tokens of each candidate's answer, and whether all of them were measured.
+    """
+    counts: dict[str, int] = {}
+    measured = True
+    with anyio.move_on_after(COUNTING):
+        for candidate in candidates:
+            if (answer := candidate.answer) is None or answer in counts or _is_all_of(candidate):
+                continue
+            counts[answer], by = await model.count_tokens(answer)
+            measured = measured and by != "estimate"
+    tokens: list[int] = []
+    for candidate in candidates:
+        answer, visible = candidate.answer, candidate.sample.usage.answer_tokens
+        if answer is not None and not _is_all_of(candidate):
+            measured = measured and answer in counts
+            visible = min(visible, counts.get(answer, -(-len(answer) // 4)))
+        tokens.append(0 if answer is None else visible)
+    return tokens, measured
+
+
+def _is_all_of(candidate: Candidate) -> bool:
+    """Whether an answer is all that its sample generated visibly; a bound on the usage holds other tokens as well."""
+    return candidate.answer == candidate.sample.text.strip() and not candidate.sample.usage.upper_bound
