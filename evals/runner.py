@@ -27,7 +27,7 @@ from ttc.evals.store import Store
 from ttc.evals.suite import Problem, Suite
 from ttc.evals.summary import Summary
 from ttc.models.base import LiveModel
-from ttc.session import hashed
+from ttc.seeds import hashed
 from ttc.solve import solve
 from ttc.types import Outcome
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
-from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,7 +15,9 @@ import anyio
 from ttc.budget import Budget, Ledger
 from ttc.errors import BudgetExhausted, ConfigurationError
 from ttc.models.base import Model, SampleStream
-from ttc.types import Candidate, Checkpoint, ForcedAnswer, Message, Query, Request, Sample, Sampling, Usage
+from ttc.progress import Progress
+from ttc.seeds import hashed
+from ttc.types import Candidate, Checkpoint, ForcedAnswer, Message, Query, Request, Sample, Sampling
 from ttc.verifier import Comparator, Verifier
 
 __all__ = ["Samples", "Session"]
@@ -28,38 +28,6 @@ _SHAPE_ANSWERS = frozenset(
     {"response_format", "structured_outputs", "stop", "stop_token_ids", "min_tokens", "ignore_eos", "logit_bias"}
     | {"allowed_token_ids", "bad_words"}
 )
-
-
-def hashed(*parts: str | int, bits: int = 48) -> int:
-    """Hash parts to a number; the same on every machine and in every process."""
-    digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest) >> (64 - bits)
-
-
-@dataclass(slots=True)
-class Progress:
-    """What has happened to a query so far.
-
-    Attributes:
-        drawn: samples consumed, in issue order.
-        consumed: usage of everything consumed: the cost of a run that had ended here.
-        proposed: the checkpoints with their candidates; the last one is the answer.
-        trace: events as plain data.
-        succeeded: calls that brought a completion.
-        failures: the calls that did not.
-    """
-
-    drawn: int = 0
-    consumed: Usage = field(default_factory=Usage)
-    proposed: list[tuple[Checkpoint, Candidate]] = field(default_factory=list[tuple[Checkpoint, Candidate]])
-    trace: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    warnings: list[str] = field(default_factory=list[str])
-    stopped_early: bool = False
-    out_of_budget: bool = False
-    succeeded: int = 0
-    failures: list[Sample] = field(default_factory=list[Sample])
-    issued: Counter[str] = field(default_factory=Counter[str])
-    meetings: Counter[tuple[int, int]] = field(default_factory=Counter[tuple[int, int]])
 
 
 class Session:

@@ -12,7 +12,8 @@ import anyio
 from ttc.budget import Budget, Ledger
 from ttc.errors import BudgetExhausted, ConfigurationError
 from ttc.models.base import Model
-from ttc.session import Progress, Session
+from ttc.progress import Progress
+from ttc.session import Session
 from ttc.strategy import Strategy, make_strategy
 from ttc.types import Candidate, EndedBy, Message, Outcome, Query, Sampling
 from ttc.verifier import Comparator, Verifier, make_comparator, make_verifier

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, TypeAlias
 
 import orjson
+
+from ttc.answer_type import AnswerType, TextAnswer
 
 __all__ = [
     "AnswerType",
@@ -37,66 +39,6 @@ FinishReason = Literal["stop", "length", "cut", "cancelled", "failed"]
 """``length``: the request's own max_tokens; ``cut``: the ledger refused more; ``cancelled``: no longer wanted."""
 
 EndedBy = Literal["finished", "stopped_early", "budget", "deadline", "all_calls_failed"]
-
-
-@runtime_checkable
-class AnswerType(Protocol):
-    """What counts as an answer: how it is read out of a text and when two of them are the same.
-
-    ``key`` is a cheap canonical form: equal keys mean equal answers, and the empty key, of what is no answer, equals
-    nothing. ``equivalent`` is asked only when keys differ.
-    ``cue`` is what is appended to a thought that was cut off, to force an answer out of it.
-    """
-
-    @property
-    def name(self) -> str:
-        """The registered name."""
-        ...
-
-    @property
-    def cue(self) -> str:
-        """The words that force an answer out of an unfinished text; empty where forcing makes no sense."""
-        ...
-
-    def extract(self, text: str) -> str | None:
-        """Read the answer out of a completion, or None where it holds none. Linear in the text's length."""
-        ...
-
-    def concludes(self, text: str) -> bool:
-        """Say whether an unfinished text marks its answer already, so that none has to be forced."""
-        ...
-
-    def key(self, answer: str) -> str:
-        """Return the cheap canonical form."""
-        ...
-
-    def equivalent(self, a: str, b: str) -> bool:
-        """Say whether two answers are the same although their keys differ."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class TextAnswer:
-    """The whole text is the answer; equal up to white space and letter case."""
-
-    name: str = "text"
-    cue: str = ""
-
-    def extract(self, text: str) -> str | None:
-        """Return the text without surrounding space, or None when nothing is left."""
-        return text.strip() or None
-
-    def concludes(self, text: str) -> bool:
-        """Any text is an answer."""
-        return self.extract(text) is not None
-
-    def key(self, answer: str) -> str:
-        """Fold case and white space."""
-        return " ".join(answer.split()).casefold()
-
-    def equivalent(self, a: str, b: str) -> bool:
-        """Compare by key alone."""
-        return self.key(a) == self.key(b)
 
 
 def _digest(data: Any) -> str:

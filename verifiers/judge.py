@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from ttc.session import Session, hashed
+from ttc.seeds import hashed
+from ttc.session import Session
 from ttc.types import Candidate, Message, Query, Sample
 
 __all__ = ["Judge", "JudgeComparator", "inert"]

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import anyio
-import anyio.abc
 
 from ttc.budget import Lease, Ledger, Price
-from ttc.errors import BudgetExhausted, ModelError, ServerUnreachable
+from ttc.errors import BudgetExhausted, ModelError
 from ttc.models.meter import Meter
+from ttc.models.stream import LiveStream
 from ttc.types import ForcedAnswer, Message, Request, Sample, Usage
 
 __all__ = ["LiveModel", "Meter", "Model", "SampleStream"]
@@ -140,7 +140,7 @@ class LiveModel(ABC):
 
     def open(self, requests: Sequence[Request], ledger: Ledger) -> LiveStream:
         """Open a batch of requests; nothing is sent before the block is entered."""
-        return LiveStream(self, requests, ledger)
+        return LiveStream(self.complete, requests, ledger)
 
     async def complete(self, request: Request, ledger: Ledger, is_head: Callable[[], bool]) -> list[Sample]:
         """Answer one request under a lease: from the record, or with a call.
@@ -279,85 +279,3 @@ def _answer_now(request: Request, force: ForcedAnswer, sample: Sample) -> Reques
         logprobs=None,
         force=None,
     )
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    request: Request
-    samples: list[Sample] | None = None
-    done: anyio.Event = field(default_factory=anyio.Event)
-
-
-class LiveStream:
-    """The stream of a :class:`LiveModel`: a task per request, samples in issue order."""
-
-    def __init__(self, model: LiveModel, requests: Sequence[Request], ledger: Ledger) -> None:
-        self._model = model
-        self._ledger = ledger
-        self._slots: list[_Slot] = [_Slot(r) for r in requests]
-        self._started = 0
-        self._next = 0  # the slot to hand on
-        self._head = 0  # the oldest slot that is not done
-        self._ready: list[Sample] = []
-        self._group: anyio.abc.TaskGroup | None = None
-
-    def issue(self, requests: Sequence[Request]) -> None:
-        """Add requests behind those that were issued."""
-        self._slots.extend(_Slot(r) for r in requests)
-        self._start()
-
-    async def __aenter__(self) -> Self:
-        self._group = anyio.create_task_group()
-        await self._group.__aenter__()
-        self._start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> bool | None:
-        assert self._group is not None
-        self._group.cancel_scope.cancel()
-        try:
-            return await self._group.__aexit__(kind, error, where)
-        except BaseExceptionGroup as group:
-            # An exception of the body leaves as it is; a task's own is a defect and leaves alone.
-            if error is not None and not isinstance(error, anyio.get_cancelled_exc_class()):
-                return False
-            raise group.exceptions[0] from None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Sample:
-        while not self._ready:
-            if self._next >= len(self._slots):
-                raise StopAsyncIteration
-            slot = self._slots[self._next]
-            await slot.done.wait()
-            self._next += 1
-            self._ready = list(slot.samples or ())
-        return self._ready.pop(0)
-
-    def _start(self) -> None:
-        if self._group is None:
-            return
-        while self._started < len(self._slots):
-            self._group.start_soon(self._run, self._slots[self._started], self._started)
-            self._started += 1
-
-    async def _run(self, slot: _Slot, position: int) -> None:
-        def is_head() -> bool:
-            return position <= self._head
-
-        try:
-            slot.samples = await self._model.complete(slot.request, self._ledger, is_head)
-        except BudgetExhausted:
-            slot.samples = []
-        slot.done.set()
-        while self._head < len(self._slots) and self._slots[self._head].done.is_set():
-            self._head += 1
-
-
-def unreachable(sample: Sample) -> bool:
-    """Whether a sample failed because its server did not answer: the machine's fault, and no result."""
-    return sample.error_type == ServerUnreachable.__name__

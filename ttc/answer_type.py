@@ -1,0 +1,68 @@
+"""What counts as an answer: how it is read out of a text, and when two of them are the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+__all__ = ["AnswerType", "TextAnswer"]
+
+
+@runtime_checkable
+class AnswerType(Protocol):
+    """What counts as an answer: how it is read out of a text and when two of them are the same.
+
+    ``key`` is a cheap canonical form: equal keys mean equal answers, and the empty key, of what is no answer, equals
+    nothing. ``equivalent`` is asked only when keys differ.
+    ``cue`` is what is appended to a thought that was cut off, to force an answer out of it.
+    """
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+        ...
+
+    @property
+    def cue(self) -> str:
+        """The words that force an answer out of an unfinished text; empty where forcing makes no sense."""
+        ...
+
+    def extract(self, text: str) -> str | None:
+        """Read the answer out of a completion, or None where it holds none. Linear in the text's length."""
+        ...
+
+    def concludes(self, text: str) -> bool:
+        """Say whether an unfinished text marks its answer already, so that none has to be forced."""
+        ...
+
+    def key(self, answer: str) -> str:
+        """Return the cheap canonical form."""
+        ...
+
+    def equivalent(self, a: str, b: str) -> bool:
+        """Say whether two answers are the same although their keys differ."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextAnswer:
+    """The whole text is the answer; equal up to white space and letter case."""
+
+    name: str = "text"
+    cue: str = ""
+
+    def extract(self, text: str) -> str | None:
+        """Return the text without surrounding space, or None when nothing is left."""
+        return text.strip() or None
+
+    def concludes(self, text: str) -> bool:
+        """Any text is an answer."""
+        return self.extract(text) is not None
+
+    def key(self, answer: str) -> str:
+        """Fold case and white space."""
+        return " ".join(answer.split()).casefold()
+
+    def equivalent(self, a: str, b: str) -> bool:
+        """Compare by key alone."""
+        return self.key(a) == self.key(b)
