@@ -89,4 +89,6 @@ async def test_each_mistake_is_one_line() -> None:
 async def test_no_answer_is_an_exit_code_of_its_own() -> None:
     async with FakeServer(reply=lambda body, _: Reply(text="I would rather not say")) as server:
         _, err = await solve("3+4?", "-s", "single", "--base-url", server.url, code=1)
-    assert "no answer" in err
+        assert "no answer" in err
+        _, err = await solve("3+4?", "-s", "single", "--budget", "1", "--base-url", server.url, code=1)
+        assert "give it more tokens" in err
