@@ -20,7 +20,8 @@ from ttc.evals.suites.arithmetic import FAMILIES, Arithmetic
 from ttc.evals.suites.gsm8k import GSM8K
 from ttc.verifiers.maths import NumberAnswer
 
-pytest.importorskip("reasoning_gym", reason="reasoning-gym is not installed: pip install 'ttc-compute[suites]'")
+if Arithmetic().missing():
+    pytest.skip(f"reasoning-gym is not installed: {Arithmetic().missing()}", allow_module_level=True)
 
 
 def questions(suite: Suite) -> list[str]:
