@@ -147,6 +147,6 @@ def trace_tree(outcome: Outcome) -> Tree:
 
     tree = Tree("trace (tokens by then)")
     for event in outcome.trace:
-        facts = ", ".join(f"{k}={v}" for k, v in event.items() if k not in ("event", "tokens") and v not in (False, ""))
+        facts = ", ".join(f"{k}={v}" for k, v in event.items() if k not in ("event", "tokens") and v is not False)
         tree.add(Text(f"{event['tokens']:>6}  {event['event']:<10} {facts}"))
     return tree
