@@ -1,7 +1,8 @@
 """What a served model can do on each family of the suite ``arithmetic``: the table behind its levels.
 
-    python benchmarks/families.py --base-url http://127.0.0.1:8000 --per-family 100 --samples 8
+    python benchmarks/families.py --per-family 100 --samples 8
 
+It starts the bundled model (or takes the server that runs already); ``--base-url`` names another server.
 Per family: the mean share p of right samples, the share of problems with p in (.2, .8), accuracy of a majority and of
 votes weighted by self-certainty over all samples, what these gain over one sample (95% paired intervals over problems),
 the share of problems that any sample solves, tokens per sample, and how many samples were cut or held no answer.
@@ -22,6 +23,7 @@ from typing import Any
 import anyio
 
 from ttc.budget import Ledger
+from ttc.cli.connection import connect
 from ttc.evals.suite import Problem, same
 from ttc.evals.suites.arithmetic import FAMILIES, Arithmetic
 from ttc.models.vllm_server import VLLMServer
@@ -30,6 +32,8 @@ from ttc.statistics import paired_difference
 from ttc.strategies.vote import Vote
 from ttc.types import Candidate, Sampling
 from ttc.verifier import make_verifier
+
+IN_FLIGHT = 64
 
 COLUMNS = (
     "family", "level", "problems", "mean p", "p in (.2,.8)", "majority", "gain", "weighted", "gain of weighted",
@@ -109,8 +113,8 @@ def line(problem: Problem, candidate: Candidate) -> dict[str, Any]:
 async def measure(args: argparse.Namespace) -> None:
     config = Arithmetic(per_family=args.per_family, seed=args.seed, families=args.families)
     suite = await anyio.to_thread.run_sync(config.load)
-    limiter = anyio.CapacityLimiter(max(1, 2 * args.in_flight // args.samples))
-    async with VLLMServer(args.base_url, in_flight=args.in_flight) as model:
+    limiter = anyio.CapacityLimiter(max(1, 2 * IN_FLIGHT // args.samples))
+    async with connect(args.base_url or "", None, up=None if args.base_url else "smollm2") as model:
         print(f"{model.name}: {args.samples} samples a problem, T={args.temperature}, max_tokens={args.max_tokens}\n")
         print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS), flush=True)
         for name in config.families:
@@ -136,13 +140,12 @@ async def measure(args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base-url", default="http://127.0.0.1:8000")
+    parser.add_argument("--base-url")
     parser.add_argument("--families", default=",".join(FAMILIES))
     parser.add_argument("--per-family", type=int, default=100)
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--temperature", type=float, default=0.7)
     parser.add_argument("--max-tokens", type=int, default=40)
-    parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     anyio.run(measure, parser.parse_args())
