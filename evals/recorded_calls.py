@@ -78,6 +78,11 @@ class StoredCalls(LiveModel):
         self._flights: dict[str, anyio.Event] = {}
 
     @property
+    def waiting(self) -> bool:
+        """Whether the wrapped model waits for its server."""
+        return self._model.waiting
+
+    @property
     def overrun(self) -> int:
         """That of the wrapped model."""
         return self._model.overrun

@@ -52,6 +52,7 @@ class RunProgress:
         failed: units of which every call failed.
         right: by strategy spec, the verdicts so far.
         calls: what the model did.
+        waiting: whether the model waits for a server that stopped answering.
     """
 
     run_id: str = ""
@@ -64,6 +65,7 @@ class RunProgress:
     failed: int = 0
     right: dict[str, list[bool]] = field(default_factory=dict[str, list[bool]])
     calls: CallCounts = field(default_factory=CallCounts)
+    waiting: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class _Runner:
         self.progress = RunProgress(
             config.run_id, store.directory, len(units), problems=len(self.open_units), calls=self.model.counts
         )
+        self.progress.waiting = lambda: self.model.waiting
         self.parent = None
         if config.total_tokens is not None:
             self.parent = Ledger(Budget(total_tokens=config.total_tokens), price=model.price)

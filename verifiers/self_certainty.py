@@ -14,6 +14,10 @@ from ttc.types import Candidate, Query
 __all__ = ["SelfCertainty"]
 
 
+FLOOR = -30.0
+"""Servers say -inf or -9999 of a token that a constraint forbids; one such would outweigh all others."""
+
+
 class SelfCertainty(BaseModel):
     """Score a sample by its mean token confidence, squashed to [0, 1).
 
@@ -46,7 +50,7 @@ class SelfCertainty(BaseModel):
 
     def certainty(self, top_logprobs: Sequence[Sequence[float]]) -> float | None:
         """Return the score of one sample's top-k logprobs, or None where it carries none."""
-        per_token = [-sum(row) / len(row) for row in top_logprobs if row]
+        per_token = [-sum(max(x, FLOOR) for x in row) / len(row) for row in top_logprobs if row]
         if not per_token:
             return None
         mean = sum(per_token) / len(per_token)

@@ -234,6 +234,7 @@ async def test_an_outage_of_a_minute_costs_no_retries_and_no_sample() -> None:
         ledger = Ledger()
 
         def back() -> None:
+            assert model.waiting
             server.down = False
 
         async with (
@@ -245,6 +246,7 @@ async def test_an_outage_of_a_minute_costs_no_retries_and_no_sample() -> None:
             clock.at = (60.0, back)
             server.down = True  # breaks all thousand
             samples = [s async for s in stream]
+            assert not model.waiting
         probes = [body for body in server.requests if body["max_tokens"] == 1]
         assert model.probe_tokens == len(probes) == 1
         assert all(s.ok and s.text == words(200) for s in samples)

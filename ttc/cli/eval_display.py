@@ -83,7 +83,10 @@ class EvalDisplay:
             table.add_row(spec, text)
         line = Table.grid()  # a bar alone ends without a line break
         line.add_row(bar)
-        return Group(line, Text(self.counts()), table)
+        lines = [line, Text(self.counts()), table]
+        if p is not None and p.waiting():
+            lines.insert(2, Text("the server does not answer: waiting for it", style="bold red"))
+        return Group(*lines)
 
     def _accuracies(self) -> list[tuple[str, str]]:
         shown: list[tuple[str, str]] = []

@@ -105,6 +105,11 @@ class LiveModel(ABC):
         return self._price
 
     @property
+    def waiting(self) -> bool:
+        """Whether calls pause until a server that stopped answering is back."""
+        return False
+
+    @property
     def overrun(self) -> int:
         """Tokens that may be generated beyond what was seen when a stream is cut: two stream intervals."""
         return 2

@@ -103,6 +103,11 @@ class VLLMServer(LiveModel):
         self._retry = RetryPolicy(budget, sleep=sleep, rng=rng or random.Random())
 
     @property
+    def waiting(self) -> bool:
+        """Whether calls pause until a server that stopped answering is back."""
+        return self._replicas.breaker.open
+
+    @property
     def overrun(self) -> int:
         """Two stream intervals: the server may have generated so much beyond what was seen. Learned from the lag."""
         return 2 * self._lag.interval

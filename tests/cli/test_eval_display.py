@@ -1,0 +1,32 @@
+"""What a person sees while an eval runs."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from rich.console import Console
+
+from ttc.cli.eval_display import EvalDisplay
+from ttc.evals.runner import RunProgress
+
+
+def shown(progress: RunProgress) -> list[str]:
+    console = Console(file=StringIO(), width=100, force_terminal=True, color_system=None)
+    display = EvalDisplay(console)
+    display.update(progress)
+    with console.capture() as captured:
+        console.print(display.render())
+    return captured.get().splitlines()
+
+
+def test_the_panel_counts_and_says_the_accuracy_so_far() -> None:
+    progress = RunProgress("r", total=8, done=4, problems=2, problems_done=1, right={"single": [True, False, True, True]})
+    bar, counts, single = shown(progress)
+    assert set(bar.strip()) <= set("━╸╺ ")
+    assert "1/2 problems, 4/8 queries" in counts
+    assert single.split()[:2] == ["single", "75%"]
+
+
+def test_a_server_that_does_not_answer_is_said_so() -> None:
+    lines = shown(RunProgress("r", total=8, waiting=lambda: True))
+    assert "the server does not answer: waiting for it" in lines
