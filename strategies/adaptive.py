@@ -60,7 +60,8 @@ class Adaptive(Strategy):
         agreement = vote.agreement()
         level = "easy" if agreement == 1 else "medium" if agreement >= self.medium_from else "hard"
         chosen = {"easy": "", "medium": self.medium, "hard": self.hard}[level]
-        session.note("difficulty", agreement=round(agreement, 4), bin=level, strategy=chosen or "return the answer")
+        does = chosen or "return the answer"
+        session.note("difficulty", agreement=round(agreement, 4), bin=level, strategy=does, table="prior, not tuned")
         if level == "easy":
             session.stop_early("the probe agrees")
             return
