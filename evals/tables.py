@@ -72,7 +72,8 @@ def footnotes(summary: Summary) -> list[str]:
     ):
         worst = max(whole, key=lambda p: getattr(p, name), default=None)
         if worst is not None and getattr(worst, name) > 0:
-            notes.append(f"{what}: up to {getattr(worst, name):.2g} ({worst.strategy} {worst.setting})")
+            where = f"{worst.strategy} {worst.setting}".strip()
+            notes.append(f"{what}: up to {getattr(worst, name):.2g} ({where})")
     resolved = [c for c in summary.comparisons if c.group == "all" and c.credible]
     lost = sum(c.p_holm >= 0.05 for c in resolved)
     if lost:

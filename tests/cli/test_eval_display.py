@@ -20,7 +20,8 @@ def shown(progress: RunProgress) -> list[str]:
 
 
 def test_the_panel_counts_and_says_the_accuracy_so_far() -> None:
-    progress = RunProgress("r", total=8, done=4, problems=2, problems_done=1, right={"single": [True, False, True, True]})
+    right = {"single": [True, False, True, True]}
+    progress = RunProgress("r", total=8, done=4, problems=2, problems_done=1, right=right)
     bar, counts, single = shown(progress)
     assert set(bar.strip()) <= set("━╸╺ ")
     assert "1/2 problems, 4/8 queries" in counts
