@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -31,6 +32,12 @@ def vllm_server() -> Iterator[RunningServer]:
         yield server
     finally:
         server.stop()
+
+
+def pytest_configure() -> None:
+    """Let interrupts be tested: a shell without job control has its background jobs ignore them, and their children."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
