@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -55,9 +56,10 @@ def paid(run: Path) -> tuple[int, int]:
     """Calls that the store acknowledges, and the tokens that the server generated for them."""
     if not (run / FILE).is_file():
         return 0, 0
-    with sqlite3.connect(run / FILE) as store:
+    with closing(sqlite3.connect(run / FILE)) as store:
+        if not store.execute("SELECT 1 FROM sqlite_master WHERE name = 'calls'").fetchone():
+            return 0, 0  # the run is just making its tables
         samples = [json.loads(row[0]) for row in store.execute("SELECT sample FROM calls")]
-    store.close()
     tokens = sum(s["usage"]["reasoning_tokens"] + s["usage"]["answer_tokens"] for s in samples)
     return len(samples), tokens
 
