@@ -229,7 +229,7 @@ async def test_many_queries_share_one_total_and_come_back_in_order() -> None:
     [
         ("majorty", "Did you mean 'majority'"),
         ("majority:m=4", "Did you mean 'n'|Known: confidence"),
-        ("majority:n=0", "n='0'"),
+        ("majority:n=0", "n=0: must be 1 to 4096"),
         ("majority:n", "parameter=value"),
         ("knockout", "comparator"),
         ("best_of_n", "verifier"),

@@ -6,16 +6,20 @@ else's, e.g. ``[project.entry-points."ttc.strategies"] mine = "my_package.mine:M
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import pydantic
+from pydantic.fields import FieldInfo
 
 from ttc.errors import ConfigurationError, UnknownName
 
-__all__ = ["create", "load", "names", "parse_spec"]
+__all__ = ["create", "load", "names", "parse_spec", "valid_range"]
 
 _GROUPS = {
     "strategy": "ttc.strategies",
@@ -71,22 +75,90 @@ def create(what: str, spec: str) -> Any:
     """Make what a spec like ``knockout:n=16,k=2`` describes.
 
     Raises:
-        UnknownName: no such name.
-        ConfigurationError: an unknown parameter (the nearest is named) or a value out of its range.
+        UnknownName: no such name or parameter; the nearest is named, a parameter with its valid range.
+        ConfigurationError: a value out of its range, which is named.
     """
     name, parameters = parse_spec(what, spec)
     factory = load(what, name)
-    fields: dict[str, Any] = getattr(factory, "model_fields", {})
-    for key in parameters:
-        if fields and key not in fields:
-            raise UnknownName(f"parameter of {what} '{name}':", key, fields)
+    fields: dict[str, FieldInfo] = getattr(factory, "model_fields", {})
+    for key in parameters if hasattr(factory, "model_fields") else ():
+        if key not in fields:
+            raise _UnknownParameter(what, name, key, fields)
     try:
         return factory(**parameters)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(x) for x in first["loc"]) or name
-        raise ConfigurationError(
-            f"{what} '{name}': {where}={first.get('input')!r}: {first['msg'].removeprefix('Value error, ')}"
-        ) from None
+        raise ConfigurationError(f"{what} '{name}': {_complaint(error, fields)}") from None
     except TypeError as error:
         raise ConfigurationError(f"{what} '{spec}': {error}") from None
+
+
+def valid_range(field: FieldInfo) -> str:
+    """Say in words what values a parameter takes: ``1 to 4096``, ``above 0``, ``certain, beta or never``.
+
+    Empty where anything of its type will do.
+    """
+    types = _types(field)
+    if bool in types:
+        return "true or false"
+    if choices := [str(c) for t in types if get_origin(t) is Literal for c in get_args(t)]:
+        return _either(choices)
+    limits = {name: getattr(m, name) for m in field.metadata for name in ("ge", "gt", "le", "lt") if hasattr(m, name)}
+    if "ge" in limits and "le" in limits:
+        return f"{limits['ge']:g} to {limits['le']:g}" if limits["ge"] < limits["le"] else f"{limits['ge']:g}"
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    return " and ".join(f"{words[name]} {value:g}" for name, value in sorted(limits.items()))
+
+
+def _types(field: FieldInfo) -> list[Any]:
+    """The types that a parameter may have, None aside."""
+    kind: Any = field.annotation
+    union = get_origin(kind) in (Union, UnionType)
+    return [t for t in get_args(kind) if t is not NoneType] if union else [kind]
+
+
+def _either(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _complaint(error: pydantic.ValidationError, fields: Mapping[str, FieldInfo]) -> str:
+    """Say what is wrong with the first value that is, and what it may be."""
+    first = error.errors()[0]
+    where, message = ".".join(str(x) for x in first["loc"]), first["msg"].removeprefix("Value error, ")
+    if not where:
+        return message
+    if first["type"] == "missing":
+        return f"{where} is missing: give {where}=..."
+    said = f"{where}={first.get('input')}"
+    field = fields.get(str(first["loc"][0]))
+    if field is None or first["type"] in ("value_error", "assertion_error"):
+        return f"{said}: {message}"
+    allowed, types = valid_range(field), _types(field)
+    kind = "a whole number" if int in types else "a number" if float in types else ""
+    if kind and (first["type"].endswith(("_parsing", "_type")) or first["type"] == "int_from_float" or not allowed):
+        allowed = f"{kind}, {allowed}" if allowed else kind
+    return f"{said}: must be {allowed}" if allowed else f"{said}: {message}"
+
+
+class _UnknownParameter(UnknownName):
+    """Names the nearest parameter with what it means and what it takes, and all the others with what they take."""
+
+    def __init__(self, what: str, name: str, key: str, fields: Mapping[str, FieldInfo]) -> None:
+        ranges = {other: valid_range(field) for other, field in fields.items()}
+        hint = ""
+        if near := _nearest(key, fields):
+            meant = "; ".join(filter(None, (fields[near].description, ranges[near])))
+            hint = f" Did you mean '{near}'{f' ({meant})' if meant else ''}?"
+        known = ", ".join(f"{other} ({r})" if r else other for other, r in ranges.items())
+        ConfigurationError.__init__(
+            self, f"unknown parameter '{key}' of {what} '{name}'.{hint} Known: {known or 'none'}."
+        )
+
+
+def _nearest(key: str, fields: Mapping[str, FieldInfo]) -> str:
+    """Return the parameter that was probably meant: by its name, by the words it is described with, or by a letter."""
+    if close := difflib.get_close_matches(key, fields, n=1):
+        return close[0]
+    if described := [o for o, f in fields.items() if key.lower() in re.findall(r"\w+", (f.description or "").lower())]:
+        return described[0]
+    letters = [other for other in fields if len(other) == len(key) == 1]
+    return min(letters, key=lambda other: abs(ord(other) - ord(key)), default="")
