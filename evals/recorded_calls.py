@@ -30,7 +30,11 @@ working_on: ContextVar[tuple[str, str]] = ContextVar("working_on", default=("", 
 
 def call_key(model: str, request: Request) -> str:
     """Hash what determines the result of a call. What only observes it (logprobs) and who asks are left out."""
-    parts = (model, request.content(), str(request.seed), str(request.index))
+    parts = [model, request.content(), str(request.seed), str(request.index)]
+    if request.watch is not None:
+        parts.append(request.watch.key)
+    if request.race:
+        parts.append("race")  # a call of another strategy, which ran against others or none, says nothing of the race
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -156,7 +160,7 @@ class StoredCalls(LiveModel):
         query, strategy = working_on.get()
         for sample in samples:
             self.counts.failed += not sample.ok
-            replay = request.n == 1 and sample.finish in ("stop", "length") and not _unforced(request, sample)
+            replay = request.n == 1 and sample.finish in ("stop", "length", "halted") and not _unforced(request, sample)
             await self._store.add_call(key, request, sample, query=query, strategy=strategy, replay=replay)
 
 

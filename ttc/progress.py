@@ -1,4 +1,4 @@
-"""What has happened to a query so far: shared by a session and its children."""
+"""What has happened to a query so far: shared by a session and its children, kept apart by its branches."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from ttc.types import Candidate, Checkpoint, Sample, Usage
+from ttc.types import Candidate, Checkpoint, Sample, Tally
 
 __all__ = ["Progress"]
 
 
 @dataclass(slots=True)
 class Progress:
-    """What has happened to a query so far.
+    """What has happened to a query so far, or to one branch of it.
 
     Attributes:
         drawn: samples consumed, in issue order.
@@ -22,10 +22,14 @@ class Progress:
         trace: events as plain data.
         succeeded: calls that brought a completion.
         failures: the calls that did not.
+        cut: samples that the budget cut.
+        issued: requests issued so far, by content.
+        meetings: comparisons so far, by pair.
+        branches: branches that were not merged yet, in the order in which they were opened.
     """
 
     drawn: int = 0
-    consumed: Usage = field(default_factory=Usage)
+    consumed: Tally = field(default_factory=Tally)
     proposed: list[tuple[Checkpoint, Candidate]] = field(default_factory=list[tuple[Checkpoint, Candidate]])
     trace: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     warnings: list[str] = field(default_factory=list[str])
@@ -33,5 +37,42 @@ class Progress:
     out_of_budget: bool = False
     succeeded: int = 0
     failures: list[Sample] = field(default_factory=list[Sample])
+    cut: int = 0
     issued: Counter[str] = field(default_factory=Counter[str])
     meetings: Counter[tuple[int, int]] = field(default_factory=Counter[tuple[int, int]])
+    branches: dict[tuple[str | int, ...], Progress] = field(default_factory=dict[tuple["str | int", ...], "Progress"])
+
+    def note(self, event: str, data: dict[str, Any]) -> None:
+        """Add an event to the trace, with the tokens consumed by then."""
+        self.trace.append({"event": event, "tokens": self.consumed.generated, **data})
+
+    def merge(self, name: tuple[str | int, ...], event: str, data: dict[str, Any]) -> None:
+        """Take in what happened in a branch, as one event with the branch's own events in it.
+
+        Its proposals stay behind: what they are worth is for the strategy that opened it.
+        """
+        branch = self.branches.pop(name, None)
+        if branch is None:
+            return
+        branch.merge_rest()
+        before = self.consumed.generated
+        _shift(branch.trace, before)
+        self.consumed.add(branch.consumed.usage())
+        self.drawn += branch.drawn
+        self.succeeded += branch.succeeded
+        self.cut += branch.cut
+        self.failures += branch.failures
+        self.warnings += [w for w in branch.warnings if w not in self.warnings]
+        self.out_of_budget = self.out_of_budget or branch.out_of_budget
+        self.note(event, {**data, "events": branch.trace})
+
+    def merge_rest(self) -> None:
+        """Take in the branches that are still open: what ended the query ended them."""
+        for name in list(self.branches):
+            self.merge(name, "branch", {"name": " ".join(map(str, name)), "unfinished": True})
+
+
+def _shift(trace: list[dict[str, Any]], by: int) -> None:
+    for event in trace:
+        event["tokens"] += by
+        _shift(event.get("events", []), by)

@@ -7,20 +7,22 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import anyio
 
 from ttc.budget import Budget, Ledger
+from ttc.continuation import joined, partial_message
 from ttc.errors import BudgetExhausted, ConfigurationError
-from ttc.models.base import Model, SampleStream
+from ttc.models.base import Model
 from ttc.progress import Progress
+from ttc.request import Numbered, Watch
+from ttc.samples import Samples, ScoredSamples
 from ttc.seeds import hashed
 from ttc.types import Candidate, Checkpoint, ForcedAnswer, Message, Query, Request, Sample, Sampling
-from ttc.verifier import Comparator, Verifier
+from ttc.verifier import Comparator, Critic, Verifier
 
-__all__ = ["Samples", "Session"]
+__all__ = ["Session"]
 
 
 #: fields of a request body that are meant for answers, and would fight the choice that a judge is held to
@@ -39,7 +41,7 @@ class Session:
         comparator: compares candidates, or None.
         sampling: how samples are drawn where a verb does not say otherwise.
         rng: seeded from (run, query, strategy); ties and pairings are drawn from it.
-        progress: what has been drawn, proposed and noted so far; a child session shares it.
+        progress: what has been drawn, proposed and noted so far; a child session shares it, a branch has its own.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Session:
         self.verifier = verifier
         self.comparator = comparator
         self.sampling = sampling or Sampling()
+        self.strategy = strategy
         self.rng = random.Random(hashed(seed, query.id, strategy))
         self.progress = Progress()
         self._model = model
@@ -65,7 +68,8 @@ class Session:
         self._whole = ledger
         self._seed = seed
         self._handed_on: list[Candidate] = []
-        self._meeting: tuple[int, ...] = ()
+        self._path: tuple[str | int, ...] = ()
+        self._name: tuple[str | int, ...] = ()
 
     @property
     def candidate(self) -> Candidate | None:
@@ -81,6 +85,9 @@ class Session:
         n: int,
         kind: str = "generate",
         wave: int | None = None,
+        scored: bool = False,
+        by_finish: bool = False,
+        watch: Watch | None = None,
         **overrides: Any,
     ) -> Samples:
         """Draw ``n`` samples, each its own seeded and cuttable request.
@@ -94,14 +101,27 @@ class Session:
             n: how many.
             kind: what the calls are for: generate, revise, judge, reward or probe.
             wave: how many to have in flight at the most (default: all).
+            scored: let the verifier score each one that holds an answer, as it arrives.
+            by_finish: hand them on as they finish. This selects for short ones: for strategies that mean to, and say
+                so. Such samples are never answered by recorded calls of other strategies.
+            watch: a rule that may end a sample while it streams.
             overrides: fields of :class:`~ttc.types.Sampling` to change.
+
+        Raises:
+            ConfigurationError: ``n`` below one, or scoring without a verifier.
         """
         if n < 1:
             raise ConfigurationError(f"sample(n={n}): draw at least one")
+        if scored and self.verifier is None:
+            raise ConfigurationError(_NO_VERIFIER)
         given: list[Candidate] = []
         if messages is None and kind == "generate" and not overrides:
             given, self._handed_on = self._handed_on[:n], self._handed_on[n:]
-        return Samples(self, messages or self.query.messages, n, kind, wave, overrides, given)
+        request = self._request(messages or self.query.messages, kind, overrides)
+        if by_finish or watch is not None:
+            request = replace(request, race=by_finish, watch=watch)
+        made = ScoredSamples if scored else Samples
+        return made(self, request, n, wave=wave, given=given, by_finish=by_finish)
 
     async def generate(
         self, messages: Sequence[Message] | None = None, *, kind: str = "generate", **overrides: Any
@@ -114,6 +134,47 @@ class Session:
         async with self.sample(messages, n=1, kind=kind, **overrides) as samples:
             async for candidate in samples:
                 return candidate
+        raise BudgetExhausted(f"the budget has no tokens left for a call of kind '{kind}'")
+
+    async def continue_(
+        self,
+        candidate: Candidate,
+        messages: Sequence[Message] | None = None,
+        *,
+        cue: str = "",
+        close_thought: bool = True,
+        kind: str = "generate",
+        watch: Watch | None = None,
+        **overrides: Any,
+    ) -> Candidate:
+        """Go on where a sample ended, behind the words of ``cue``; returns the longer sample.
+
+        The server reads prompt and text again (from its prefix cache, where that holds them), and is billed for it.
+        Nothing is forced out of the longer sample; say so with a ``cue``.
+
+        Args:
+            candidate: what to go on from. A thinking model that was stopped in its thoughts goes on thinking, unless
+                ``close_thought`` ends them first.
+            messages: the prompt that it answered (default: the query's).
+            cue: words to put into the model's mouth.
+            close_thought: end open thoughts before the cue, so that what follows is the answer.
+            kind: what the call is for.
+            watch: a rule that may end it while it streams.
+            overrides: fields of :class:`~ttc.types.Sampling` to change; ``max_tokens`` is that of the continuation.
+
+        Raises:
+            BudgetExhausted: the ledger refused it.
+        """
+        so_far = candidate.sample
+        asked = partial_message(messages or self.query.messages, so_far, cue, close_thought=close_thought)
+        request = self._request(asked, kind, {"force_answer": 0, **overrides})
+        request = replace(request, continue_final=True, watch=watch)
+        async with self._model.open(self._numbered(request, 1), self._ledger) as stream:
+            async for more in stream:
+                self._count(Candidate(None, more), note=False)
+                found = self._read(joined(so_far, more, cue, close_thought=close_thought))
+                self.note("continue", **_facts(found), cue=cue, added=more.usage.generated)
+                return found
         raise BudgetExhausted(f"the budget has no tokens left for a call of kind '{kind}'")
 
     async def choose(
@@ -135,7 +196,7 @@ class Session:
         request = replace(self._request(messages, kind, overrides), choices=tuple(choices))
         async with self._model.open(self._numbered(request, 1), self._ledger) as stream:
             async for sample in stream:
-                return self._consume(sample, counts=False).sample
+                return self._count(Candidate(None, sample), note=False).sample
         raise BudgetExhausted(f"the budget has no tokens left for a call of kind '{kind}'")
 
     # -- judging ----------------------------------------------------------------------------------------------------
@@ -148,7 +209,7 @@ class Session:
             BudgetExhausted: the verifier's own calls ran out of budget.
         """
         if self.verifier is None:
-            raise ConfigurationError("scoring needs a verifier: pass verifier='self_certainty' or 'judge'")
+            raise ConfigurationError(_NO_VERIFIER)
         scores = await self.verifier.score(self.query, candidates, self)
         if len(scores) != len(candidates):
             raise ConfigurationError(
@@ -171,18 +232,37 @@ class Session:
         """
         if self.comparator is None:
             raise ConfigurationError("comparing needs a comparator: pass comparator='judge'")
-        pair = (min(a.sample.index, b.sample.index), max(a.sample.index, b.sample.index))
-        low_first = (hashed(self._seed, self.query.id, *pair, bits=1) + self.progress.meetings[pair]) % 2 == 0
+        # Candidates are told apart by their seeds: those of several models or branches may have equal indices.
+        pair = (min(a.sample.seed, b.sample.seed), max(a.sample.seed, b.sample.seed))
+        meeting = self.progress.meetings[pair]
         self.progress.meetings[pair] += 1
-        a_first = low_first == (a.sample.index == pair[0])
+        low_first = (hashed(self._seed, self.query.id, *self._path, *pair, bits=1) + meeting) % 2 == 0
+        a_first = low_first == (a.sample.seed == pair[0])
         first, second = (a, b) if a_first else (b, a)
         # Matches run at once, and candidates may be alike to the letter: the calls of a meeting are numbered within it.
-        meeting = copy(self)
-        meeting._meeting = (*pair, self.progress.meetings[pair])
-        verdict = await self.comparator.compare(self.query, first, second, meeting)
+        inner = copy(self)
+        inner._path = (*self._path, *pair, meeting)
+        verdict = await self.comparator.compare(self.query, first, second, inner)
         won = verdict if a_first else 1 - verdict
-        self.note("compare", a=a.sample.index, b=b.sample.index, first="a" if a_first else "b", won=won)
+        self.note(
+            "compare",
+            a=a.sample.index,
+            b=b.sample.index,
+            answers=[a.answer, b.answer],
+            first="a" if a_first else "b",
+            won=won,
+        )
         return won
+
+    async def critique(self, candidate: Candidate) -> str:
+        """What the verifier says about a candidate, such as its failing public tests; empty where it says nothing.
+
+        Raises:
+            BudgetExhausted: the verifier's own calls ran out of budget.
+        """
+        if not isinstance(self.verifier, Critic):
+            return ""
+        return await self.verifier.critique(self.query, candidate, self)
 
     # -- saying -----------------------------------------------------------------------------------------------------
 
@@ -194,10 +274,10 @@ class Session:
         if self.candidate is not None and _worth(candidate) < _worth(self.candidate):
             candidate = self.candidate  # it stands, at what has been paid by now
         p = self.progress
-        point = Checkpoint(candidate.answer, p.drawn, p.consumed, self._whole.spent)
-        if p.proposed and (last := p.proposed[-1][0]).prefix == p.consumed and last.samples == p.drawn:
+        prefix, realised = p.consumed.usage(), self._whole.spent
+        if p.proposed and (last := p.proposed[-1][0]).samples == p.drawn and last.prefix == prefix:
             p.proposed.pop()  # nothing was drawn or spent since: the later word counts
-        p.proposed.append((point, candidate))
+        p.proposed.append((Checkpoint(candidate.answer, p.drawn, prefix, realised), candidate))
 
     def stop_early(self, why: str) -> None:
         """Say that a stop rule fired; what is in flight is cancelled when the sampling block is left."""
@@ -206,7 +286,7 @@ class Session:
 
     def note(self, event: str, **data: Any) -> None:
         """Add an event to the trace. Plain data only."""
-        self.progress.trace.append({"event": event, "tokens": self.progress.consumed.generated, **data})
+        self.progress.note(event, data)
 
     def warn(self, message: str) -> None:
         """Tell the reader of the outcome, once."""
@@ -233,6 +313,30 @@ class Session:
         with anyio.move_on_after(budget.seconds):
             yield child
 
+    def branch(self, *name: str | int) -> Session:
+        """Open a branch: a line of work of its own, which may run beside others in a task group.
+
+        A branch spends from the same ledger, and has its own samples, proposals, trace, seeds and rng, which follow
+        from its name: so the outcome does not depend on which branch is the faster one. Read its answer with
+        ``branch.candidate``, and :meth:`merge` branches in an order that does not depend on the clock.
+
+        Raises:
+            ConfigurationError: a branch of that name is open.
+        """
+        if name in self.progress.branches:
+            raise ConfigurationError(f"a branch named {name} is open already")
+        child = copy(self)
+        child._path = (*self._path, *name)
+        child._handed_on = []
+        child.rng = random.Random(hashed(self._seed, self.query.id, self.strategy, *child._path))
+        child.progress = self.progress.branches[name] = Progress()
+        child._name = name
+        return child
+
+    def merge(self, branch: Session, event: str = "branch", **data: Any) -> None:
+        """Count what a branch did as consumed here, and note it as one event of the trace with the branch's in it."""
+        self.progress.merge(branch._name, event, data)
+
     # -- inside -----------------------------------------------------------------------------------------------------
 
     def _request(self, messages: Sequence[Message], kind: str, overrides: dict[str, Any]) -> Request:
@@ -257,118 +361,60 @@ class Session:
             stream=sampling.max_tokens > 16,
             thinking_tokens=sampling.thinking_tokens,
             force=force,
+            model=sampling.model,
             extra=sampling.extra,
         )
 
-    def _numbered(self, request: Request, n: int) -> list[Request]:
+    def _numbered(self, request: Request, n: int) -> Numbered:
         """Give ``n`` requests of equal content their index in issue order, and the seed that follows from it."""
         try:
-            content = "/".join(map(str, (request.content(), *self._meeting)))
+            content = request.content()
         except TypeError as error:  # orjson's
             raise ConfigurationError(f"the messages or the extra fields of a request cannot be sent: {error}") from None
-        first = self.progress.issued[content]
-        self.progress.issued[content] += n
-        return [
-            replace(request, index=i, seed=hashed(self._seed, self.query.id, content, i))
-            for i in range(first, first + n)
-        ]
+        root = "\x1f".join(map(str, (self._seed, self.query.id, *self._path, content)))
+        first = self.progress.issued[root]
+        self.progress.issued[root] += n
+        return Numbered(request, root, range(first, first + n))
 
-    def _consume(self, sample: Sample, *, counts: bool = True) -> Candidate:
-        p = self.progress
-        p.consumed = p.consumed + sample.usage
-        p.drawn += counts
+    def _read(self, sample: Sample) -> Candidate:
+        """Read the answer of a sample."""
+        answer = self.query.answer_type.extract(sample.text) if sample.ok else None
+        if answer is not None and not self.query.answer_type.key(answer):
+            answer = None  # the empty key is that of no answer
+        return Candidate(answer, sample)
+
+    def _count(self, candidate: Candidate, *, note: bool = True) -> Candidate:
+        """Count what was drawn as consumed."""
+        p, sample = self.progress, candidate.sample
+        p.consumed.add(sample.usage)
         if sample.ok:
             p.succeeded += 1
         else:
             p.failures.append(sample)
-        answer = self.query.answer_type.extract(sample.text) if sample.ok and counts else None
-        if answer is not None and not self.query.answer_type.key(answer):
-            answer = None  # the empty key is that of no answer
-        if counts:
-            self.note(
-                "sample",
-                kind=sample.kind,
-                index=sample.index,
-                answer=answer,
-                finish=sample.finish,
-                forced=sample.forced,
-                generated=sample.usage.generated,
-                **({"error": sample.error} if sample.error else {}),
-            )
-        return Candidate(answer, sample)
+        if note:
+            p.drawn += 1
+            p.cut += sample.finish == "cut"
+            p.note("sample", _facts(candidate))
+        return candidate
+
+
+_NO_VERIFIER = "scoring needs a verifier: pass verifier='self_certainty' or 'judge'"
+
+
+def _facts(candidate: Candidate) -> dict[str, Any]:
+    sample = candidate.sample
+    facts = {
+        "kind": sample.kind,
+        "index": sample.index,
+        "answer": candidate.answer,
+        "finish": sample.finish,
+        "forced": sample.forced,
+        "generated": sample.usage.generated,
+    }
+    if sample.error:
+        facts["error"] = sample.error
+    return facts
 
 
 def _worth(candidate: Candidate) -> tuple[bool, bool]:
     return candidate.answer is not None, candidate.sample.ok
-
-
-class Samples:
-    """Candidates of one :meth:`Session.sample`, in issue order."""
-
-    def __init__(
-        self,
-        session: Session,
-        messages: Sequence[Message],
-        n: int,
-        kind: str,
-        wave: int | None,
-        overrides: dict[str, Any],
-        given: list[Candidate],
-    ) -> None:
-        self._session = session
-        self._given = given
-        self._wanted = n - len(given)
-        self._wave = wave or n
-        self._issued = 0
-        self._received = 0
-        self._request = session._request(messages, kind, overrides)
-        self._stream: SampleStream | None = None
-
-    async def __aenter__(self) -> Self:
-        s = self._session
-        limit = s._ledger.left()
-        if limit is not None and self._wanted and limit < self._wanted * self._request.max_tokens:
-            s.warn(
-                f"the budget ({limit} tokens left) is below n * max_tokens "
-                f"({self._wanted} * {self._request.max_tokens}): long samples may be cut, which favours short ones"
-            )
-        self._stream = s._model.open([], s._ledger)
-        self._issue()  # before the stream is entered: a request that cannot be made leaves nothing open
-        await self._stream.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> bool | None:
-        assert self._stream is not None
-        return await self._stream.__aexit__(kind, error, where)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Candidate:
-        assert self._stream is not None
-        s = self._session
-        if self._given:
-            return self._given.pop(0)
-        while True:
-            try:
-                sample = await self._stream.__anext__()
-            except StopAsyncIteration:
-                if self._received < self._issued:
-                    s.progress.out_of_budget = True
-                    raise
-                if self._issued >= self._wanted:
-                    raise
-                self._issue()
-                continue
-            self._received += 1
-            return s._consume(sample)
-
-    def _issue(self) -> None:
-        assert self._stream is not None
-        # A wave that samples were handed on into is smaller by those.
-        more = min(self._wave - len(self._given) if not self._issued else self._wave, self._wanted - self._issued)
-        if more > 0:
-            self._stream.issue(self._session._numbered(self._request, more))
-            self._issued += more

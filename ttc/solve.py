@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from ttc.models.base import Model
 from ttc.progress import Progress
 from ttc.session import Session
 from ttc.strategy import Strategy, make_strategy
-from ttc.types import Candidate, EndedBy, Message, Outcome, Query, Sampling
+from ttc.types import Candidate, Checkpoint, EndedBy, Message, Outcome, Query, Sampling
 from ttc.verifier import Comparator, Verifier, make_comparator, make_verifier
 
 __all__ = ["solve", "solve_many"]
@@ -49,7 +48,7 @@ async def solve(
         comparator: a name like ``"judge"`` or an object.
         sampling: how samples are drawn.
         seed: with the query's id it determines the seed of every request.
-        parent: a ledger that spans several queries.
+        parent: a ledger that spans several queries. Its seconds count from the first one.
 
     Raises:
         ConfigurationError: an unknown name, a parameter out of range, a missing verifier or comparator; before a call.
@@ -74,8 +73,8 @@ async def solve(
         seed=seed,
         strategy=strategy.spec,
     )
-    began = time.monotonic()
-    with anyio.move_on_after(budget.seconds) as deadline:
+    began = anyio.current_time()
+    with anyio.move_on_after(ledger.seconds_left) as deadline:
         try:
             await strategy.solve(query, session)
         except BudgetExhausted:
@@ -85,8 +84,9 @@ async def solve(
             if (error := _gravest(group)) is not None:
                 raise error from error.__cause__
             session.progress.out_of_budget = True
-    seconds = time.monotonic() - began
+    seconds = anyio.current_time() - began
     progress = session.progress
+    progress.merge_rest()
     candidate = session.candidate
     outcome = Outcome(
         query_id=query.id,
@@ -103,14 +103,14 @@ async def solve(
         outcome = replace(outcome, error=progress.failures[0].error, error_type=progress.failures[0].error_type)
     elif progress.failures:
         session.warn(f"{len(progress.failures)} calls failed; the first one: {progress.failures[0].error}")
-    cut = sum(1 for e in progress.trace if e["event"] == "sample" and e["finish"] == "cut")
-    if cut:
-        session.warn(f"{cut} samples were cut by the budget")
+    if progress.cut:
+        session.warn(f"{progress.cut} samples were cut by the budget")
     answer_tokens, measured = await _answer_tokens(model, [proposed for _, proposed in progress.proposed])
     if not measured:
         session.warn("the tokens of the answer itself are estimated: the server did not count them")
     checkpoints = [
-        replace(point, answer_tokens=n) for (point, _), n in zip(progress.proposed, answer_tokens, strict=True)
+        Checkpoint(point.answer, point.samples, point.prefix, point.realised, n)
+        for (point, _), n in zip(progress.proposed, answer_tokens, strict=True)
     ]
     return replace(
         outcome,
@@ -152,15 +152,12 @@ async def solve_many(
     parent = Ledger(total, price=model.price) if total is not None else None
     outcomes: list[Outcome | None] = [None] * len(asked)
     limiter = anyio.CapacityLimiter(concurrency)
-    ends = anyio.current_time() + total.seconds if total is not None and total.seconds is not None else None
+    if parent is not None:
+        _ = parent.seconds_left  # its clock starts now
 
     async def one(position: int, query: Query) -> None:
         async with limiter:
-            mine = budget or Budget()
-            if ends is not None:
-                left = max(1e-9, ends - anyio.current_time())  # over at once, before anything is sent
-                mine = replace(mine, seconds=min(left, mine.seconds or left))
-            outcome = await solve(query, strategy, model, budget=mine, parent=parent, **settings)
+            outcome = await solve(query, strategy, model, budget=budget, parent=parent, **settings)
         outcomes[position] = outcome
         if on_outcome is not None:
             on_outcome(position, outcome)

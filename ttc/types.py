@@ -6,14 +6,13 @@ strategy or a verifier ever sees of a problem.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
-
-import orjson
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from ttc.answer_type import AnswerType, TextAnswer
+from ttc.errors import ConfigurationError
+from ttc.request import FinishReason, ForcedAnswer, Message, Piece, Request, Sampling, Watch, digest, record
 
 __all__ = [
     "AnswerType",
@@ -24,27 +23,18 @@ __all__ = [
     "ForcedAnswer",
     "Message",
     "Outcome",
+    "Piece",
     "Query",
     "Request",
     "Sample",
     "Sampling",
+    "Tally",
     "TextAnswer",
     "Usage",
+    "Watch",
 ]
 
-Message: TypeAlias = Mapping[str, Any]
-"""One chat message in OpenAI's form: ``{"role": ..., "content": ...}``."""
-
-FinishReason = Literal["stop", "length", "cut", "cancelled", "failed"]
-"""``length``: the request's own max_tokens; ``cut``: the ledger refused more; ``cancelled``: no longer wanted."""
-
 EndedBy = Literal["finished", "stopped_early", "budget", "deadline", "all_calls_failed"]
-
-
-def _digest(data: Any) -> str:
-    """Hash plain data in canonical JSON: 16 bytes in hex."""
-    raw = orjson.dumps(data, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
-    return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +57,7 @@ class Query:
 
     def __post_init__(self) -> None:
         if not self.id:
-            object.__setattr__(self, "id", _digest(list(self.messages)))
+            object.__setattr__(self, "id", digest(list(self.messages)))
 
     @classmethod
     def of(
@@ -107,81 +97,7 @@ class Query:
         return ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How completions are drawn. Part of what determines a call, and so of its key in a run.
-
-    Attributes:
-        max_tokens: cap on the generated tokens of one sample.
-        temperature: softmax temperature.
-        top_p: nucleus mass.
-        logprobs: top-k alternatives to return per token; a verifier that needs them raises this by itself.
-        thinking_tokens: the server's own thinking budget (vLLM's ``thinking_token_budget``), where it has one.
-        force_answer: tokens to spend on forcing an answer out of a text that was cut off without one; 0 abstains.
-        extra: further fields of the request body, e.g. ``{"chat_template_kwargs": {"enable_thinking": False}}``.
-    """
-
-    max_tokens: int = 1024
-    temperature: float = 0.7
-    top_p: float = 1.0
-    logprobs: int | None = None
-    thinking_tokens: int | None = None
-    force_answer: int = 16
-    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True, slots=True)
-class ForcedAnswer:
-    """How to get an answer out of a text that was cut off: append ``cue`` and go on for at most ``max_tokens``."""
-
-    cue: str
-    max_tokens: int
-    answered: Callable[[str], bool] = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One call to a model, with everything that determines its result.
-
-    ``index`` counts requests of equal content within a query in issue order; ``seed`` is hashed from the run's
-    seed, the query, the content and the index, so the same position draws the same sample in every strategy.
-    """
-
-    messages: tuple[Message, ...]
-    max_tokens: int
-    kind: str = "generate"
-    index: int = 0
-    seed: int = 0
-    n: int = 1
-    temperature: float = 0.7
-    top_p: float = 1.0
-    logprobs: int | None = None
-    choices: tuple[str, ...] = ()
-    stream: bool = True
-    continue_final: bool = False
-    thinking_tokens: int | None = None
-    force: ForcedAnswer | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    def content(self) -> str:
-        """Hash what is asked, without the index and the seed, and without the logprobs that only observe it."""
-        return _digest(
-            {
-                "messages": list(self.messages),
-                "max_tokens": self.max_tokens,
-                "n": self.n,
-                "temperature": self.temperature,
-                "top_p": self.top_p,
-                "choices": list(self.choices),
-                "continue_final": self.continue_final,
-                "thinking_tokens": self.thinking_tokens,
-                "force": [self.force.cue, self.force.max_tokens] if self.force else None,
-                "extra": dict(self.extra),
-            }
-        )
-
-
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Usage:
     """Tokens of one call, or a sum of calls.
 
@@ -224,7 +140,38 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """A running sum of usages; what :class:`Usage` is the snapshot of."""
+
+    __slots__ = ("answer", "cached", "prompt", "reasoning", "source", "upper_bound")
+
+    def __init__(self) -> None:
+        self.prompt = self.cached = self.reasoning = self.answer = 0
+        self.upper_bound = False
+        self.source = ""
+
+    def add(self, usage: Usage) -> None:
+        """Add one usage."""
+        self.prompt += usage.prompt_tokens
+        self.cached += usage.cached_tokens
+        self.reasoning += usage.reasoning_tokens
+        self.answer += usage.answer_tokens
+        if usage.upper_bound:
+            self.upper_bound = True
+        if usage.reasoning_source and usage.reasoning_source != self.source:
+            self.source = "mixed" if self.source else usage.reasoning_source
+
+    @property
+    def generated(self) -> int:
+        """All generated tokens."""
+        return self.reasoning + self.answer
+
+    def usage(self) -> Usage:
+        """The sum so far."""
+        return Usage(self.prompt, self.cached, self.reasoning, self.answer, self.upper_bound, self.source)
+
+
+@record(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One completion.
 
@@ -263,7 +210,7 @@ class Sample:
         return self.finish not in ("failed", "cancelled")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Candidate:
     """An answer with the sample behind it and what verifiers made of it.
 
@@ -276,10 +223,10 @@ class Candidate:
 
     def scored(self, score: float) -> Candidate:
         """Return the same candidate with a verifier's score."""
-        return replace(self, score=score)
+        return Candidate(self.answer, self.sample, score)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Checkpoint:
     """The best answer so far, and what had been paid for it.
 
@@ -320,6 +267,9 @@ class Outcome:
         trace: what happened, as plain data.
         warnings: what a reader of the result should know.
         error: why every call failed, where that is how it ended.
+
+    The usage of a :class:`~ttc.models.fleet.Fleet` is kept by kind and model (``generate@small``): tokens of different
+    models are never added up, and the sums below raise ConfigurationError there.
     """
 
     query_id: str
@@ -344,7 +294,16 @@ class Outcome:
 
     @property
     def total_usage(self) -> Usage:
-        """The sum over all kinds of calls."""
+        """The sum over all kinds of calls.
+
+        Raises:
+            ConfigurationError: several models were used.
+        """
+        models = sorted({kind.partition("@")[2] for kind in self.usage})
+        if len(models) > 1:
+            raise ConfigurationError(
+                f"tokens of {', '.join(models)} are not added up: read 'usage', or compare dollars"
+            )
         return sum(self.usage.values(), Usage())
 
     @property

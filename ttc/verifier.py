@@ -11,7 +11,7 @@ from ttc.types import Candidate, Query
 if TYPE_CHECKING:
     from ttc.session import Session
 
-__all__ = ["Comparator", "Verifier", "make_comparator", "make_verifier"]
+__all__ = ["Comparator", "Critic", "Verifier", "make_comparator", "make_verifier", "passes"]
 
 
 @runtime_checkable
@@ -21,6 +21,7 @@ class Verifier(Protocol):
     Attributes:
         name: the registered name.
         logprobs: top-k logprobs that the samples must carry, or 0. A session asks the model for them by itself.
+        pass_fail: optional; True where a score of 1 means that the candidate passed, and nothing better can come.
     """
 
     @property
@@ -36,6 +37,20 @@ class Verifier(Protocol):
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
         """Return one score in [0, 1] per candidate. Calls to a model go through the session, and are charged."""
         ...
+
+
+@runtime_checkable
+class Critic(Protocol):
+    """A verifier that can also say what is wrong with a candidate, without the gold answer."""
+
+    async def critique(self, query: Query, candidate: Candidate, session: Session) -> str:
+        """Return words for the model that revises, such as the public tests that failed; empty where all is well."""
+        ...
+
+
+def passes(verifier: Verifier | None, candidate: Candidate) -> bool:
+    """Whether a pass/fail verifier (one with ``pass_fail`` set) let a scored candidate pass."""
+    return bool(getattr(verifier, "pass_fail", False)) and (candidate.score or 0.0) >= 1.0
 
 
 @runtime_checkable

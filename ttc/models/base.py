@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self
 import anyio
 
 from ttc.budget import Lease, Ledger, Price
+from ttc.continuation import partial_message
 from ttc.errors import BudgetExhausted, ModelError
 from ttc.models.meter import Meter
 from ttc.models.stream import LiveStream
@@ -63,8 +64,11 @@ class Model(Protocol):
         """Dollars per token, where it has any."""
         ...
 
-    def open(self, requests: Sequence[Request], ledger: Ledger) -> SampleStream:
-        """Open a batch: every call leases from ``ledger`` before it is sent and settles after."""
+    def open(self, requests: Sequence[Request], ledger: Ledger, *, by_finish: bool = False) -> SampleStream:
+        """Open a batch: every call leases from ``ledger`` before it is sent and settles after.
+
+        Samples come in issue order, or with ``by_finish`` in the order in which they finish.
+        """
         ...
 
     async def count_tokens(self, text: str) -> tuple[int, str]:
@@ -143,9 +147,9 @@ class LiveModel(ABC):
         """Keep what a call brought; returns once it is safe. A model without a record keeps nothing."""
         return
 
-    def open(self, requests: Sequence[Request], ledger: Ledger) -> LiveStream:
+    def open(self, requests: Sequence[Request], ledger: Ledger, *, by_finish: bool = False) -> SampleStream:
         """Open a batch of requests; nothing is sent before the block is entered."""
-        return LiveStream(self.complete, requests, ledger)
+        return LiveStream(self.complete, requests, ledger, by_finish=by_finish)
 
     async def complete(self, request: Request, ledger: Ledger, is_head: Callable[[], bool]) -> list[Sample]:
         """Answer one request under a lease: from the record, or with a call.
@@ -155,19 +159,21 @@ class LiveModel(ABC):
         """
         prompt = await self.count_prompt(request.messages, request.extra) if ledger.counts_prompts else 0
         known = await self.recorded(request)
-        if known is not None and await self._charged(known, ledger):
+        if known is not None and await self._charged(known, charged_as(request), ledger):
             return [known]
         reserve = request.force.max_tokens if request.force else 0
         cap = request.max_tokens
-        streamed = request.stream and request.n == 1
+        streamed = (request.stream or request.watch is not None) and request.n == 1
+        kind = charged_as(request)
         enough = min(cap, self.chunk) if streamed else cap * request.n
         lease = await ledger.lease(
-            request.kind,
+            kind,
             # The oldest sample in flight is promised its whole cap, so that a small budget cannot cut them all.
             want=(cap if streamed and is_head() else enough) + reserve,
             enough=enough + reserve,
             least=min(enough, 16) if streamed else enough,
             prompt=prompt,
+            price=self.price,
         )
         if lease.generated <= 2 * reserve:
             reserve = 0
@@ -200,14 +206,16 @@ class LiveModel(ABC):
         await self.remember(request, samples)
         return samples
 
-    async def _charged(self, known: Sample, ledger: Ledger) -> bool:
+    async def _charged(self, known: Sample, kind: str, ledger: Ledger) -> bool:
         """Charge a sample that was paid for before as it was then; False where it does not fit whole.
 
         The call is made in that case, and cut where the budget ends.
         """
         used = known.usage
         try:
-            lease = await ledger.lease(known.kind, want=used.generated, least=used.generated, prompt=used.prompt_tokens)
+            lease = await ledger.lease(
+                kind, want=used.generated, least=used.generated, prompt=used.prompt_tokens, price=self.price
+            )
         except BudgetExhausted:
             return False
         forcing = lease.split(0) if known.forced else None  # forcing its answer was a call of its own
@@ -259,6 +267,11 @@ class LiveModel(ABC):
         )
 
 
+def charged_as(request: Request) -> str:
+    """The kind that a call is charged under: with the model's name where there are several."""
+    return f"{request.kind}@{request.model}" if request.model else request.kind
+
+
 def _with_broken(samples: list[Sample], meter: Meter) -> list[Sample]:
     """Add what the broken attempts of a call cost to its first sample, each with the prompt that it was sent."""
     if not meter.broken:
@@ -272,15 +285,15 @@ def _with_broken(samples: list[Sample], meter: Meter) -> list[Sample]:
 
 def _answer_now(request: Request, force: ForcedAnswer, sample: Sample) -> Request:
     """The request that goes on from a text that was cut off, behind the words that ask for the answer."""
-    thought = f"<think>\n{sample.reasoning.strip()}\n</think>\n\n" if sample.reasoning else ""
-    partial = {"role": "assistant", "content": thought + sample.text + force.cue}
+    messages = partial_message(request.messages, sample, force.cue, close_thought=True)
     return replace(
         request,
-        messages=(*request.messages, partial),
+        messages=tuple(messages),
         temperature=0.0,
         stream=False,
         continue_final=True,
         thinking_tokens=None,
         logprobs=None,
         force=None,
+        watch=None,
     )

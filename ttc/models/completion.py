@@ -54,7 +54,8 @@ class Reading:
         usage: its usage object; empty where it sends none.
         cap: max_tokens as sent, for each choice.
         stream: the stream, where it was one.
-        cut: we ended it, because the ledger refused more.
+        cut: we ended it, because the ledger refused more or the strategy's watcher said so.
+        halted: it was the watcher.
     """
 
     choices: list[Choice]
@@ -62,6 +63,7 @@ class Reading:
     cap: int
     stream: StreamedChoice | None = None
     cut: bool = False
+    halted: bool = False
 
 
 async def read_choices(
@@ -76,7 +78,9 @@ async def read_choices(
     samples: list[Sample] = []
     for i, (choice, tokens) in enumerate(zip(reading.choices, generated, strict=True)):
         finish: FinishReason = "stop"
-        if reading.cut or (choice.finish == "length" and reading.cap < request.max_tokens):
+        if reading.halted:
+            finish = "halted"
+        elif reading.cut or (choice.finish == "length" and reading.cap < request.max_tokens):
             finish = "cut"
         elif choice.finish == "length":
             finish = "length"

@@ -1,7 +1,8 @@
-"""A batch of live requests as one stream of samples: a task per request, handed on in issue order."""
+"""A batch of live requests as one stream of samples: a task per request, handed on in issue order or by finish."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -28,11 +29,19 @@ class _Slot:
 
 
 class LiveStream:
-    """The stream of a :class:`~ttc.models.base.LiveModel`: a task per request, samples in issue order."""
+    """The stream of a :class:`~ttc.models.base.LiveModel`: a task per request, samples in issue order.
 
-    def __init__(self, complete: Complete, requests: Sequence[Request], ledger: Ledger) -> None:
+    With ``by_finish`` they come as they finish: for strategies that mean to select for speed, and say so.
+    """
+
+    def __init__(
+        self, complete: Complete, requests: Sequence[Request], ledger: Ledger, *, by_finish: bool = False
+    ) -> None:
         self._complete = complete
         self._ledger = ledger
+        self._by_finish = by_finish
+        self._finished: deque[_Slot] = deque()
+        self._news = anyio.Event()
         self._slots: list[_Slot] = [_Slot(r) for r in requests]
         self._started = 0
         self._next = 0  # the slot to hand on
@@ -71,8 +80,14 @@ class LiveStream:
         while not self._ready:
             if self._next >= len(self._slots):
                 raise StopAsyncIteration
-            slot = self._slots[self._next]
-            await slot.done.wait()
+            if self._by_finish:
+                while not self._finished:
+                    self._news = anyio.Event()
+                    await self._news.wait()
+                slot = self._finished.popleft()
+            else:
+                slot = self._slots[self._next]
+                await slot.done.wait()
             self._next += 1
             self._ready = list(slot.samples or ())
         return self._ready.pop(0)
@@ -93,5 +108,7 @@ class LiveStream:
         except BudgetExhausted:
             slot.samples = []
         slot.done.set()
+        self._finished.append(slot)
+        self._news.set()
         while self._head < len(self._slots) and self._slots[self._head].done.is_set():
             self._head += 1

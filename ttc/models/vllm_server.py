@@ -205,7 +205,7 @@ class VLLMServer(LiveModel):
             if response.status != 200:
                 await self._refuse(replica, response, request, cap)
             if meter.streamed:
-                return await self._read_stream(response, meter, cap)
+                return await self._read_stream(response, request, meter, cap)
             choices, usage = parse_choices(await response.read())
             return Reading(choices, usage, cap)
         except BadResponse as error:
@@ -215,8 +215,9 @@ class VLLMServer(LiveModel):
         finally:
             response.close()  # aborts what has not come to its end; what has was handed back already
 
-    async def _read_stream(self, response: aiohttp.ClientResponse, meter: Meter, cap: int) -> Reading:
+    async def _read_stream(self, response: aiohttp.ClientResponse, request: Request, meter: Meter, cap: int) -> Reading:
         events, stream = EventBuffer(), StreamedChoice()
+        watcher = request.watch.start() if request.watch else None
 
         def take(data: bytes) -> None:
             before = stream.seen
@@ -230,9 +231,10 @@ class VLLMServer(LiveModel):
         try:
             async for data in response.content.iter_any():
                 take(data)
-                if not stream.finished and not meter.grow(stream.seen):
+                halted = watcher is not None and watcher(stream.gain())
+                if not stream.finished and (halted or not meter.grow(stream.seen)):
                     response.close()
-                    return Reading([stream.collect()], stream.usage, cap, stream=stream, cut=True)
+                    return Reading([stream.collect()], stream.usage, cap, stream=stream, cut=True, halted=halted)
         except anyio.get_cancelled_exc_class():
             # What had come before the cancellation tightens the bound that is charged.
             with contextlib.suppress(Exception):

@@ -10,7 +10,7 @@ import orjson
 
 from ttc.errors import BadResponse, ConfigurationError, RequestRejected
 from ttc.models.reasoning import ThoughtScanner
-from ttc.types import Request
+from ttc.types import Piece, Request
 
 __all__ = ["Choice", "EventBuffer", "StreamedChoice", "chat_body", "error_message", "parse_choices", "prometheus_sums"]
 
@@ -147,7 +147,7 @@ class StreamedChoice:
         done: the end was announced.
     """
 
-    __slots__ = ("_inline", "_pieces", "_reasoning", "choice", "done", "metered", "seen", "thought", "usage")
+    __slots__ = ("_gained", "_inline", "_pieces", "_reasoning", "choice", "done", "metered", "seen", "thought", "usage")
 
     def __init__(self) -> None:
         self.choice = Choice()
@@ -159,6 +159,7 @@ class StreamedChoice:
         self._pieces: list[str] = []
         self._reasoning: list[str] = []
         self._inline = ThoughtScanner()
+        self._gained = (0, 0, 0)
 
     def add(self, event: bytes) -> None:
         """Take one event.
@@ -222,6 +223,17 @@ class StreamedChoice:
     def finished(self) -> bool:
         """Whether a finish reason has come: nothing more is generated."""
         return bool(self.choice.finish)
+
+    def gain(self) -> Piece:
+        """Return what has come since this was asked last."""
+        pieces, thoughts, tokens = self._gained
+        self._gained = (len(self._pieces), len(self._reasoning), len(self.choice.top))
+        return Piece(
+            self.seen,
+            "".join(self._pieces[pieces:]),
+            "".join(self._reasoning[thoughts:]),
+            [[p for _, p in top] for top in self.choice.top[tokens:]],
+        )
 
     def collect(self) -> Choice:
         """Join the pieces."""

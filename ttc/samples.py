@@ -1,0 +1,200 @@
+"""The samples of one draw: issued all at once or in waves, handed on in issue order, scored as they arrive."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import anyio
+
+from ttc.errors import BudgetExhausted
+from ttc.models.base import SampleStream
+from ttc.types import Candidate, Request, Sample
+
+if TYPE_CHECKING:
+    from ttc.session import Session
+
+__all__ = ["Samples"]
+
+
+class Samples:
+    """Candidates of one :meth:`ttc.session.Session.sample`, in issue order unless it was asked for otherwise."""
+
+    def __init__(
+        self,
+        session: Session,
+        request: Request,
+        n: int,
+        *,
+        wave: int | None = None,
+        given: Sequence[Candidate] = (),
+        by_finish: bool = False,
+    ) -> None:
+        self._session = session
+        self._request = request
+        self._given = deque(given)
+        self._wanted = n - len(given)
+        self._wave = wave or n
+        self._by_finish = by_finish
+        self._issued = 0
+        self._received = 0
+        self._stream: SampleStream | None = None
+
+    async def __aenter__(self) -> Self:
+        s = self._session
+        limit = s.tokens_left
+        if limit is not None and self._wanted and limit < self._wanted * self._request.max_tokens:
+            s.warn(
+                f"the budget ({limit} tokens left) is below n * max_tokens "
+                f"({self._wanted} * {self._request.max_tokens}): long samples may be cut, which favours short ones"
+            )
+        self._stream = s._model.open([], s._ledger, by_finish=self._by_finish)
+        self._issue()  # before the stream is entered: a request that cannot be made leaves nothing open
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> bool | None:
+        assert self._stream is not None
+        return await self._stream.__aexit__(kind, error, where)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Candidate:
+        if self._given:
+            return self._given.popleft()
+        s = self._session
+        return s._count(s._read(await self._next()))
+
+    async def _next(self) -> Sample:
+        assert self._stream is not None
+        while True:
+            try:
+                sample = await self._stream.__anext__()
+            except StopAsyncIteration:
+                if self._received < self._issued:
+                    self._session.progress.out_of_budget = True
+                    raise
+                if self._issued >= self._wanted:
+                    raise
+                await self._consumed()
+                self._issue()
+                continue
+            self._received += 1
+            return sample
+
+    async def _consumed(self) -> None:
+        """Wait until what was handed on is consumed: the next wave is sent then. Here whoever asks has consumed it."""
+
+    def _issue(self) -> None:
+        assert self._stream is not None
+        # A wave that samples were handed on into is smaller by those.
+        more = min(self._wave - len(self._given) if not self._issued else self._wave, self._wanted - self._issued)
+        if more > 0:
+            self._stream.issue(self._session._numbered(self._request, more))
+            self._issued += more
+
+
+@dataclass(slots=True, eq=False)
+class _Scoring:
+    """A sample on its way through the verifier, in a branch of the session that is merged when it is handed on."""
+
+    candidate: Candidate
+    branch: Session | None
+    drawn: bool
+    error: BudgetExhausted | None = None
+    done: anyio.Event = field(default_factory=anyio.Event)
+
+
+class ScoredSamples(Samples):
+    """Samples with the verifier's scores: each is scored as it arrives, while others are still drawn.
+
+    A sample without an answer comes without a score, since it cannot win.
+    """
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self._scoring: deque[_Scoring] = deque()
+        self._over = False
+        self._asking = False
+        self._arrived = anyio.Event()
+        self._asked = anyio.Event()
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        self._group.start_soon(self._receive)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> bool | None:
+        self._group.cancel_scope.cancel()
+        try:
+            await self._group.__aexit__(kind, error, where)
+        except BaseExceptionGroup as group:
+            # An exception of the body leaves as it is; one of the receiving or of a scoring task leaves alone.
+            if error is None or isinstance(error, anyio.get_cancelled_exc_class()):
+                raise group.exceptions[0] from None
+        finally:
+            await super().__aexit__(kind, error, where)
+        return None
+
+    async def __anext__(self) -> Candidate:
+        while not self._scoring:
+            if self._over:
+                raise StopAsyncIteration
+            self._asking = True
+            self._asked.set()
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
+        scoring = self._scoring[0]
+        await scoring.done.wait()
+        self._scoring.popleft()
+        s, candidate = self._session, scoring.candidate
+        if scoring.drawn:
+            s._count(candidate)
+        if scoring.branch is not None:
+            s.merge(scoring.branch, "score", index=candidate.sample.index, score=candidate.score)
+        if scoring.error is not None:
+            raise scoring.error
+        return candidate
+
+    async def _consumed(self) -> None:
+        while not self._asking:
+            self._asked = anyio.Event()
+            await self._asked.wait()
+
+    async def _receive(self) -> None:
+        try:
+            while self._given:
+                self._start(self._given.popleft(), drawn=False)
+            while True:
+                self._start(self._session._read(await self._next()), drawn=True)
+        except StopAsyncIteration:
+            self._over = True
+            self._arrived.set()
+
+    def _start(self, candidate: Candidate, *, drawn: bool) -> None:
+        s = self._session
+        if candidate.answer is None:
+            scoring = _Scoring(candidate, None, drawn)
+            scoring.done.set()
+        else:
+            sample = candidate.sample
+            scoring = _Scoring(candidate, s.branch("score", sample.seed, sample.index), drawn)
+            self._group.start_soon(self._score, scoring)
+        self._scoring.append(scoring)
+        self._asking = False
+        self._arrived.set()
+
+    async def _score(self, scoring: _Scoring) -> None:
+        assert scoring.branch is not None
+        try:
+            (scoring.candidate,) = await scoring.branch.score([scoring.candidate])
+        except BudgetExhausted as error:
+            scoring.error = error
+        scoring.done.set()
