@@ -153,9 +153,9 @@ class Ledger:
         room = min(x._room(prompt, leased=True, calls=calls, price=price) for x in self.chain())
         return None if room == inf else int(max(0, room))
 
-    def pay(self, kind: str, usage: Usage) -> None:
+    def pay(self, kind: str, usage: Usage, *, price: Price | None = None) -> None:
         """Charge a call that took no time, within what :meth:`left` has just said."""
-        self._charge(kind, usage, self.price)
+        self._charge(kind, usage, price or self.price)
         self._pump_all()
 
     def lease_now(

@@ -1,0 +1,391 @@
+"""A simulated model: problems of known difficulty, for theory, for tests, and for choosing a strategy before paying.
+
+What it answers follows from the seed of each request and nothing else. Without a latency it is a pull iterator that
+takes no time; with one it waits by the event loop's clock, which :func:`ttc.models.virtual_clock.run` makes virtual.
+Verifier and comparator of a simulation stand in :mod:`ttc.verifiers.simulated`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from math import exp
+from statistics import NormalDist
+from struct import Struct
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import anyio.lowlevel
+
+from ttc.budget import Ledger, Price
+from ttc.errors import BudgetExhausted, ConfigurationError, ModelError
+from ttc.models.base import LiveModel, Meter, SampleStream, charged_as
+from ttc.models.population import Population, Problem, said, stated
+from ttc.request import Numbered
+from ttc.types import FinishReason, Message, Piece, Request, Sample, Usage
+
+__all__ = ["Confidence", "Latency", "Lengths", "Revising", "Simulated"]
+
+_SIX = Struct(">6I")
+_NORMAL = NormalDist()
+_UNIT = 2.0**-32
+_BREATH = 64
+"""Samples between two looks at the event loop: deadlines and other tasks get their turn."""
+
+
+def _numbers(seed: int) -> tuple[int, int, int, int, int, int]:
+    """Six uniform numbers of 32 bits."""
+    return _SIX.unpack(blake2b(b"%d" % seed, digest_size=24).digest())
+
+
+def _normal(quantile: int) -> float:
+    return _NORMAL.inv_cdf((quantile + 0.5) * _UNIT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lengths:
+    """Generated tokens of a sample: log-normal with this mean, times a factor for right and for wrong ones."""
+
+    mean: float = 20.0
+    sigma: float = 0.0
+    right: float = 1.0
+    wrong: float = 1.0
+
+    def tokens(self, quantile: int, right: bool) -> int:
+        """Return the tokens at a quantile in units of 2^-32."""
+        mean = self.mean * (self.right if right else self.wrong)
+        if self.sigma:
+            mean *= exp(self.sigma * _normal(quantile) - self.sigma**2 / 2)
+        return max(1, round(mean))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Seconds of a call: until the first token, and for each one, both times a log-normal factor of the call."""
+
+    first: float = 0.1
+    per_token: float = 0.01
+    sigma: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revising:
+    """What a revision does with the last attempt that it is shown.
+
+    Attributes:
+        fix: P(a wrong attempt becomes right).
+        breaks: P(a right attempt becomes wrong); 38% were measured on naive chains (arXiv 2408.03314).
+        stuck: share of chains that are never fixed.
+    """
+
+    fix: float = 0.25
+    breaks: float = 0.38
+    stuck: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confidence:
+    """Mean token confidence (minus the mean of the top-k logprobs) of right and of wrong samples, and its spread."""
+
+    right: float = 10.0
+    wrong: float = 10.0
+    sigma: float = 1.0
+
+
+@dataclass(slots=True)
+class _Draw:
+    """What one request brings: its whole text, its tokens, and uniform numbers (32 bits) for whatever else is drawn."""
+
+    text: str
+    tokens: int
+    right: bool
+    sure: int = 0
+    pace: int = 0
+    luck: int = 0
+
+
+class Simulated(LiveModel):
+    """Answers requests as a model of known ability would.
+
+    A request that offers choices (a judge's) gets one of them by lot; simulated comparators and verifiers know the
+    population and draw their own verdict. A ``revise`` request goes on from the last attempt that it shows.
+    """
+
+    def __init__(
+        self,
+        population: Population,
+        *,
+        lengths: Lengths | None = None,
+        latency: Latency | None = None,
+        revising: Revising | None = None,
+        confidence: Confidence | None = None,
+        voters: Sequence[float] = (),
+        failures: float = 0.0,
+        prompt_tokens: int = 20,
+        interval: int = 16,
+        in_flight: int = 64,
+        price: Price | None = None,
+        name: str = "simulated",
+    ) -> None:
+        """Describe a model.
+
+        Args:
+            population: the problems.
+            lengths: generated tokens of a sample.
+            latency: seconds of a call; None: calls take no time and come one after the other.
+            revising: what revisions do.
+            confidence: what the logprobs say, where they are asked for.
+            voters: P(right) by position instead of by problem: sample i is drawn by voter i.
+            failures: share of calls that fail.
+            prompt_tokens: of a message.
+            interval: tokens between two looks at the budget.
+            in_flight: calls at a time.
+            price: dollars per million tokens.
+            name: the model's name.
+
+        Raises:
+            ConfigurationError: a share that is none.
+        """
+        super().__init__(name, in_flight=in_flight, price=price)
+        if not 0 <= failures <= 1:
+            raise ConfigurationError(f"simulated model: failures={failures} is no share")
+        self.population = population
+        self.generated = 0
+        self.sent = 0
+        self.running = 0
+        self._lengths = lengths or Lengths()
+        self._latency = latency
+        self._revising = revising or Revising()
+        self._confidence = confidence or Confidence()
+        self._voters = tuple(voters)
+        self.failures = failures
+        self._prompt_tokens = prompt_tokens
+        self._interval = interval
+
+    @property
+    def overrun(self) -> int:
+        """Two intervals."""
+        return 2 * self._interval
+
+    def open(self, requests: Sequence[Request], ledger: Ledger, *, by_finish: bool = False) -> SampleStream:
+        """Open a batch: a pull iterator where calls take no time, else a task per request."""
+        if self._latency is None:
+            return InstantStream(self, requests, ledger)
+        return super().open(requests, ledger, by_finish=by_finish)
+
+    async def count_tokens(self, text: str) -> tuple[int, str]:
+        """Count words."""
+        return len(text.split()), "tokenizer"
+
+    async def count_prompt(self, messages: Sequence[Message], extra: Mapping[str, Any] | None = None) -> int:
+        """So many per message."""
+        return self.prompt_of(messages)
+
+    def prompt_of(self, messages: Sequence[Message]) -> int:
+        """Return the tokens of a prompt."""
+        return self._prompt_tokens * len(messages)
+
+    async def call(self, request: Request, meter: Meter) -> list[Sample]:
+        """Answer, an interval at a time.
+
+        Raises:
+            ModelError: the simulated call failed.
+        """
+        meter.start()
+        self.sent += 1
+        self.running += 1
+        meter.prompt = self.prompt_of(request.messages)
+        try:
+            return [
+                await self._generate(request.at(request.index + i, request.seed + i), meter) for i in range(request.n)
+            ]
+        finally:
+            self.running -= 1
+
+    async def _generate(self, request: Request, meter: Meter) -> Sample:
+        draw = self.draw(request, request.seed, request.index, self.population.problem(stated(request.messages)))
+        latency = self._latency or Latency(first=0.0, per_token=0.0)
+        pace = exp(latency.sigma * _normal(draw.pace)) if latency.sigma else 1.0
+        began = anyio.current_time()
+        await anyio.sleep(pace * latency.first)
+        if draw.luck * _UNIT < self.failures:
+            meter.broke(generated=False)
+            raise ModelError("a simulated failure")
+        cap = meter.max_tokens()
+        length, finish = (cap, "length") if draw.tokens > cap else (draw.tokens, "stop")
+        watcher = request.watch.start() if request.watch else None
+        row = self.row(request, draw)
+        done = 0
+        while done < length:
+            step = min(self._interval, length - done)
+            await anyio.sleep(pace * step * latency.per_token)
+            done += step
+            self.generated += step
+            over = done == length
+            said_now = draw.text if over and finish == "stop" else ""
+            if watcher is not None and watcher(Piece(done, said_now, top_logprobs=(row,) * step)) and not over:
+                finish = "halted"
+                break
+            if meter.streamed and not over and not meter.grow(done):
+                finish = "cut"
+                break
+        if finish == "length" and cap < request.max_tokens:
+            finish = "cut"  # the budget's cap and not the request's
+        bounded = finish == "halted" or (finish == "cut" and done < length)
+        used = Usage(meter.prompt, 0, 0, meter.bound() if bounded else done, bounded)
+        return self.sample(request, request.index, request.seed, draw, used, finish, anyio.current_time() - began)
+
+    def sample(
+        self,
+        request: Request,
+        index: int,
+        seed: int,
+        draw: _Draw,
+        used: Usage,
+        finish: FinishReason,
+        latency: float = 0.0,
+    ) -> Sample:
+        """Make the sample of what was drawn; one that did not come to its end says nothing."""
+        row = self.row(request, draw)
+        n_rows = used.generated if row else 0
+        return Sample(
+            text=draw.text if finish == "stop" else "",
+            usage=used,
+            index=index,
+            seed=seed,
+            kind=request.kind,
+            finish=finish,
+            latency=latency,
+            logprobs=row[:1] * n_rows,
+            top_logprobs=(row,) * n_rows,
+            first_choices=((draw.text, row[0]),) if row and request.choices else (),
+        )
+
+    def row(self, request: Request, draw: _Draw) -> tuple[float, ...]:
+        """The top-k logprobs of each token of a sample."""
+        if not request.logprobs:
+            return ()
+        c = self._confidence
+        mean = (c.right if draw.right else c.wrong) + c.sigma * _normal(draw.sure)
+        return (-max(0.0, mean),) * request.logprobs
+
+    def draw(self, request: Request, seed: int, index: int, problem: Problem) -> _Draw:
+        """Draw what a request brings: text, tokens, and whether it is right."""
+        skill, slip, length, sure, pace, luck = _numbers(seed)
+        if request.choices:
+            choice: str = request.choices[skill * len(request.choices) >> 32]
+            return _Draw(choice, 1, False, sure, pace, luck)
+        chain, answer = f"{seed:x}", ""
+        u = skill * _UNIT
+        if request.kind == "revise" and (before := said(request.messages)):
+            chain, answer = before
+            right, kept = self._revised(chain, answer == problem.right, u)
+            if not kept:
+                answer = ""
+        else:
+            p = self._voters[index % len(self._voters)] if self._voters else problem.p
+            right = u < p
+        if not answer:
+            answer = problem.right if right else problem.wrong[bisect(problem.bounds, slip * _UNIT)]
+        return _Draw(f"[{chain}] {answer}", self._lengths.tokens(length, right), right, sure, pace, luck)
+
+    def _revised(self, chain: str, was_right: bool, u: float) -> tuple[bool, bool]:
+        """Return whether a revision is right, and whether it keeps the answer."""
+        r = self._revising
+        if was_right:
+            return u >= r.breaks, u >= r.breaks
+        stuck = int.from_bytes(blake2b(chain.encode(), digest_size=4).digest()) < r.stuck * 2**32
+        fixed = not stuck and u < r.fix
+        return fixed, not fixed
+
+
+class InstantStream:
+    """The stream of a simulated model whose calls take no time: it draws a sample when it is asked for one.
+
+    Plain requests are drawn, leased and settled in one go; whatever has more to it (a watch, several choices) takes
+    the way of a live call.
+    """
+
+    def __init__(self, model: Simulated, requests: Sequence[Request], ledger: Ledger) -> None:
+        self._model = model
+        self._ledger = ledger
+        self._batches: deque[Sequence[Request]] = deque([requests] if requests else ())
+        self._at = 0
+        self._breath = 0
+        self._ready: deque[Sample] = deque()
+
+    async def __aenter__(self) -> Self:
+        """Nothing to start."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> bool | None:
+        """Nothing is ever in flight."""
+        return None
+
+    def issue(self, requests: Sequence[Request]) -> None:
+        """Add requests behind those that were issued."""
+        self._batches.append(requests)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Sample:
+        while not self._ready:
+            if not self._batches:
+                raise StopAsyncIteration
+            batch = self._batches[0]
+            if self._at >= len(batch):
+                self._batches.popleft()
+                self._at = 0
+                continue
+            at, self._at = self._at, self._at + 1
+            self._breath += 1
+            if self._breath % _BREATH == 0:
+                await anyio.lowlevel.checkpoint()
+            if isinstance(batch, Numbered) and self._plain(batch.request):
+                if not at:
+                    self._look_at(batch.request)
+                index = batch.positions[at]
+                made = self._draw(batch.request, index, batch.seed(index))
+                if made is not None:
+                    return made
+            else:
+                try:
+                    self._ready += await self._model.complete(batch[at], self._ledger, lambda: True)
+                except BudgetExhausted:
+                    continue
+        return self._ready.popleft()
+
+    def _plain(self, request: Request) -> bool:
+        return request.n == 1 and request.watch is None and request.force is None and not self._model.failures
+
+    def _look_at(self, request: Request) -> None:
+        """Work out what all samples of a batch have in common."""
+        self._prompt = self._model.prompt_of(request.messages)
+        self._problem = self._model.population.problem(stated(request.messages))
+        self._kind = charged_as(request)
+
+    def _draw(self, request: Request, index: int, seed: int) -> Sample | None:
+        """Draw one sample within the budget, or None where the ledger refuses it."""
+        model, ledger, prompt = self._model, self._ledger, self._prompt
+        room = ledger.left(prompt, price=model.price)
+        if room is not None and room < min(request.max_tokens, 16):
+            ledger.refused = True
+            return None
+        draw = model.draw(request, seed, index, self._problem)
+        tokens, finish = draw.tokens, "stop"
+        if tokens > request.max_tokens:
+            tokens, finish = request.max_tokens, "length"
+        if room is not None and tokens > room:
+            tokens, finish = room, "cut"
+        model.sent += 1
+        model.generated += tokens
+        used = Usage(prompt, 0, 0, tokens)
+        ledger.pay(self._kind, used, price=model.price)
+        return model.sample(request, index, seed, draw, used, finish)
