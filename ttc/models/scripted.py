@@ -9,7 +9,7 @@ import anyio
 
 from ttc.budget import Price
 from ttc.models.base import LiveModel, Meter
-from ttc.types import Message, Request, Sample, Usage
+from ttc.types import Message, Piece, Request, Sample, Usage
 
 __all__ = ["Scripted"]
 
@@ -18,7 +18,8 @@ class Scripted(LiveModel):
     """Answers by calling ``reply(request)``, with leases and issue order like any live model.
 
     A reply is a text (one token a word), or a whole :class:`~ttc.types.Sample`. Streamed requests "generate" in steps
-    of ``interval`` tokens and ask their meter after each, so that budgets cut them as they cut a server's stream.
+    of ``interval`` tokens and ask their meter after each, so that budgets cut them as they cut a server's stream, and
+    a watcher sees each step with the reply's logprobs of it.
 
     Attributes:
         requests: every request, in the order in which it was sent.
@@ -83,30 +84,45 @@ class Scripted(LiveModel):
         length, finish = len(words) + len(thoughts), reply.finish
         if length > cap:
             length, finish = cap, "length"
+        watcher = request.watch.start() if request.watch else None
         done = 0
         while done < length:
-            step = min(self._interval, length - done)
-            done += step
-            self.generated += step
+            before, done = done, min(done + self._interval, length)
+            self.generated += done - before
+            meter.seen = done
+            halted = watcher is not None and watcher(_piece(words, thoughts, reply, before, done))
             if meter.streamed and done < length:
-                if not meter.grow(done):
-                    finish = "cut"
+                if halted or not meter.grow(done):
+                    finish = "halted" if halted else "cut"
                     break
                 await anyio.lowlevel.checkpoint()
-        bound, bounded = (meter.bound(), True) if finish == "cut" else (done, False)
+        ended = finish in ("cut", "halted")  # by us, so that nobody says what was generated
+        bound = meter.bound() if ended else done
         if finish == "length" and cap < request.max_tokens:
             finish = "cut"  # the budget's cap and not the request's
+        whole = done == len(words) + len(thoughts)
         reasoned = min(done, len(thoughts))
         sample = Sample(
-            text=" ".join(words[: max(0, done - len(thoughts))]) if done < len(words) + len(thoughts) else text,
+            text=text if whole else " ".join(words[: max(0, done - len(thoughts))]),
             reasoning=" ".join(thoughts[:done]),
-            usage=Usage(prompt, 0, reasoned, bound - reasoned, bounded, "server" if thoughts else ""),
+            usage=Usage(prompt, 0, reasoned, bound - reasoned, ended, "server" if thoughts else ""),
             index=request.index,
             seed=request.seed,
             kind=request.kind,
             finish=finish,
-            logprobs=reply.logprobs,
-            top_logprobs=reply.top_logprobs,
+            logprobs=reply.logprobs if whole else reply.logprobs[:done],
+            top_logprobs=reply.top_logprobs if whole else reply.top_logprobs[:done],
             first_choices=reply.first_choices,
         )
         return [sample] * request.n
+
+
+def _piece(words: Sequence[str], thoughts: Sequence[str], reply: Sample, before: int, done: int) -> Piece:
+    """What a sample has gained; its thoughts come first."""
+    n = len(thoughts)
+    return Piece(
+        done,
+        " ".join(words[max(0, before - n) : max(0, done - n)]),
+        " ".join(thoughts[before:done]),
+        reply.top_logprobs[before:done],
+    )
