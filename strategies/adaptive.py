@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from ttc.budget import Budget
 from ttc.errors import BudgetExhausted
 from ttc.session import Session
+from ttc.strategies.nested import NestedSpec, required_by
 from ttc.strategies.vote import Vote
 from ttc.strategy import Strategy, make_strategy
 from ttc.types import Candidate, Query
@@ -30,20 +31,14 @@ class Adaptive(Strategy):
 
     probe: int = Field(4, ge=2, le=64, description="samples drawn first")
     medium_from: float = Field(0.5, gt=0, lt=1, description="agreement from which a query is medium")
-    medium: str = Field("majority:n=8", description="strategy for medium queries")
-    hard: str = Field("majority:n=16,stop=beta", description="strategy for hard queries")
+    medium: NestedSpec = Field("majority:n=8", description="strategy for medium queries")
+    hard: NestedSpec = Field("majority:n=16,stop=beta", description="strategy for hard queries")
     medium_tokens: int = Field(0, ge=0, description="generated tokens for the medium strategy; 0: no limit")
     hard_tokens: int = Field(0, ge=0, description="generated tokens for the hard strategy; 0: no limit")
 
-    @field_validator("medium", "hard")
-    @classmethod
-    def _known(cls, spec: str) -> str:
-        make_strategy(spec)
-        return spec
-
     def requires(self) -> frozenset[str]:
         """What the strategies of the table cannot work without."""
-        return make_strategy(self.medium).needs | make_strategy(self.hard).needs
+        return required_by(self.medium, self.hard)
 
     async def solve(self, query: Query, session: Session) -> None:
         """Probe, choose a bin, and go on with the samples at hand."""

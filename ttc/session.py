@@ -37,6 +37,7 @@ class Session:
 
     Attributes:
         query: the query.
+        messages: what samples answer where a verb does not say otherwise: the query's, or a branch's own.
         verifier: scores candidates, or None.
         comparator: compares candidates, or None.
         sampling: how samples are drawn where a verb does not say otherwise.
@@ -57,6 +58,7 @@ class Session:
         strategy: str = "",
     ) -> None:
         self.query = query
+        self.messages = query.messages
         self.verifier = verifier
         self.comparator = comparator
         self.sampling = sampling or Sampling()
@@ -97,7 +99,7 @@ class Session:
         iteration ends early. With ``wave`` so many are sent at a time, the next ones when those were consumed.
 
         Args:
-            messages: the prompt (default: the query's).
+            messages: the prompt (default: the session's ``messages``).
             n: how many.
             kind: what the calls are for: generate, revise, judge, reward or probe.
             wave: how many to have in flight at the most (default: all).
@@ -117,7 +119,7 @@ class Session:
         given: list[Candidate] = []
         if messages is None and kind == "generate" and not overrides:
             given, self._handed_on = self._handed_on[:n], self._handed_on[n:]
-        request = self._request(messages or self.query.messages, kind, overrides)
+        request = self._request(messages or self.messages, kind, overrides)
         if by_finish or watch is not None:
             request = replace(request, race=by_finish, watch=watch)
         made = ScoredSamples if scored else Samples
@@ -155,7 +157,7 @@ class Session:
         Args:
             candidate: what to go on from. A thinking model that was stopped in its thoughts goes on thinking, unless
                 ``close_thought`` ends them first.
-            messages: the prompt that it answered (default: the query's).
+            messages: the prompt that it answered (default: the session's ``messages``).
             cue: words to put into the model's mouth.
             close_thought: end open thoughts before the cue, so that what follows is the answer.
             kind: what the call is for.
@@ -166,7 +168,7 @@ class Session:
             BudgetExhausted: the ledger refused it.
         """
         so_far = candidate.sample
-        asked = partial_message(messages or self.query.messages, so_far, cue, close_thought=close_thought)
+        asked = partial_message(messages or self.messages, so_far, cue, close_thought=close_thought)
         request = self._request(asked, kind, {"force_answer": 0, **overrides})
         request = replace(request, continue_final=True, watch=watch)
         async with self._model.open(self._numbered(request, 1), self._ledger) as stream:
@@ -313,12 +315,17 @@ class Session:
         with anyio.move_on_after(budget.seconds):
             yield child
 
-    def branch(self, *name: str | int) -> Session:
+    def branch(self, *name: str | int, messages: Sequence[Message] | None = None) -> Session:
         """Open a branch: a line of work of its own, which may run beside others in a task group.
 
         A branch spends from the same ledger, and has its own samples, proposals, trace, seeds and rng, which follow
         from its name: so the outcome does not depend on which branch is the faster one. Read its answer with
         ``branch.candidate``, and :meth:`merge` branches in an order that does not depend on the clock.
+
+        Args:
+            name: tells it from the other branches of this session.
+            messages: what its samples answer by default (default: what this session's do), so that a strategy of any
+                kind can work on a revision. Verifiers and comparators still judge by the query.
 
         Raises:
             ConfigurationError: a branch of that name is open.
@@ -326,6 +333,7 @@ class Session:
         if name in self.progress.branches:
             raise ConfigurationError(f"a branch named {name} is open already")
         child = copy(self)
+        child.messages = self.messages if messages is None else tuple(messages)
         child._path = (*self._path, *name)
         child._handed_on = []
         child.rng = random.Random(hashed(self._seed, self.query.id, self.strategy, *child._path))
