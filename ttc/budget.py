@@ -43,6 +43,11 @@ class Budget:
             if value is not None and not (value > 0 and isfinite(value)):
                 raise ConfigurationError(f"budget {f.name}={value}: a limit must be a positive number (or left out)")
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether tokens are limited."""
+        return self.generated_tokens is not None or self.total_tokens is not None
+
     @classmethod
     def parse(cls, text: str) -> Budget:
         """Read ``generated_tokens=4000,seconds=20``; a bare number limits the generated tokens."""

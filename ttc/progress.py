@@ -18,6 +18,8 @@ class Progress:
     Attributes:
         drawn: samples consumed, in issue order.
         consumed: usage of everything consumed: the cost of a run that had ended here.
+        dollars: what that cost, at the models' prices.
+        models: the models of a fleet that were drawn from.
         proposed: the checkpoints with their candidates; the last one is the answer.
         trace: events as plain data.
         succeeded: calls that brought a completion.
@@ -30,6 +32,8 @@ class Progress:
 
     drawn: int = 0
     consumed: Tally = field(default_factory=Tally)
+    dollars: float = 0.0
+    models: set[str] = field(default_factory=set[str])
     proposed: list[tuple[Checkpoint, Candidate]] = field(default_factory=list[tuple[Checkpoint, Candidate]])
     trace: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     warnings: list[str] = field(default_factory=list[str])
@@ -58,6 +62,8 @@ class Progress:
         before = self.consumed.generated
         _shift(branch.trace, before)
         self.consumed.add(branch.consumed.usage())
+        self.dollars += branch.dollars
+        self.models |= branch.models
         self.drawn += branch.drawn
         self.succeeded += branch.succeeded
         self.cut += branch.cut

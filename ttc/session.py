@@ -279,7 +279,8 @@ class Session:
         prefix, realised = p.consumed.usage(), self._whole.spent
         if p.proposed and (last := p.proposed[-1][0]).samples == p.drawn and last.prefix == prefix:
             p.proposed.pop()  # nothing was drawn or spent since: the later word counts
-        p.proposed.append((Checkpoint(candidate.answer, p.drawn, prefix, realised), candidate))
+        dollars = None if self._ledger.price is None else p.dollars
+        p.proposed.append((Checkpoint(candidate.answer, p.drawn, prefix, realised, 0, dollars), candidate))
 
     def stop_early(self, why: str) -> None:
         """Say that a stop rule fired; what is in flight is cancelled when the sampling block is left."""
@@ -395,6 +396,10 @@ class Session:
         """Count what was drawn as consumed."""
         p, sample = self.progress, candidate.sample
         p.consumed.add(sample.usage)
+        if sample.model:
+            p.models.add(sample.model)
+        if self._ledger.price is not None and (price := self._model.price_of(sample.model)):
+            p.dollars += price.of(sample.usage)
         if sample.ok:
             p.succeeded += 1
         else:

@@ -14,7 +14,7 @@ from ttc.models.base import Model
 from ttc.progress import Progress
 from ttc.session import Session
 from ttc.strategy import Strategy, make_strategy
-from ttc.types import Candidate, Checkpoint, EndedBy, Message, Outcome, Query, Sampling
+from ttc.types import Candidate, Checkpoint, EndedBy, Message, Outcome, Query, Sampling, Usage
 from ttc.verifier import Comparator, Verifier, make_comparator, make_verifier
 
 __all__ = ["solve", "solve_many"]
@@ -63,6 +63,8 @@ async def solve(
             )
     budget = budget or Budget()
     ledger = Ledger(budget, parent=parent, price=model.price)
+    if len(getattr(model, "models", ())) > 1 and any(x.budget.counts_tokens for x in ledger.chain()):
+        raise ConfigurationError("tokens of different models are not added up: limit dollars, calls or seconds instead")
     session = Session(
         query,
         model,
@@ -109,9 +111,12 @@ async def solve(
     if not measured:
         session.warn("the tokens of the answer itself are estimated: the server did not count them")
     checkpoints = [
-        Checkpoint(point.answer, point.samples, point.prefix, point.realised, n)
+        Checkpoint(point.answer, point.samples, point.prefix, point.realised, n, point.dollars)
         for (point, _), n in zip(progress.proposed, answer_tokens, strict=True)
     ]
+    if len(progress.models) > 1:
+        checkpoints = [replace(c, prefix=Usage(), realised=Usage()) for c in checkpoints]
+        outcome = replace(outcome, trace=tuple(_without_tokens(progress.trace)))
     return replace(
         outcome,
         answer_tokens=checkpoints[-1].answer_tokens if checkpoints else 0,
@@ -191,6 +196,13 @@ def _ended_by(progress: Progress, late: bool) -> EndedBy:
     if progress.out_of_budget:
         return "budget"
     return "stopped_early" if progress.stopped_early else "finished"
+
+
+def _without_tokens(trace: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A trace over several models: their tokens are not added up."""
+    return [
+        {k: _without_tokens(v) if k == "events" else v for k, v in event.items() if k != "tokens"} for event in trace
+    ]
 
 
 async def _answer_tokens(model: Model, candidates: Sequence[Candidate]) -> tuple[list[int], bool]:

@@ -185,6 +185,7 @@ class Sample:
         first_choices: the likeliest first tokens with their log-probability (a judge reads P(yes) here).
         latency: seconds from sending to the last byte, retries included.
         attempts: how often it was sent.
+        model: which model of a fleet answered; empty where there is only one.
         forced: the answer was forced out of a text that had been cut off.
     """
 
@@ -200,6 +201,7 @@ class Sample:
     first_choices: tuple[tuple[str, float], ...] = ()
     latency: float = 0.0
     attempts: int = 1
+    model: str = ""
     forced: bool = False
     error: str = ""
     error_type: str = ""
@@ -236,6 +238,9 @@ class Checkpoint:
         prefix: usage of what the strategy had consumed: the cost of stopping here with nothing in flight.
         realised: usage settled by then, other calls that had already come back included.
         answer_tokens: generated tokens that are the returned answer itself.
+        dollars: what the prefix cost at the models' prices, or None where they have none.
+
+    With several models there is no sum of tokens: ``prefix`` and ``realised`` are empty, and ``dollars`` counts.
     """
 
     answer: str | None
@@ -243,6 +248,7 @@ class Checkpoint:
     prefix: Usage
     realised: Usage
     answer_tokens: int = 0
+    dollars: float | None = None
 
     @property
     def thinking_tokens(self) -> int:

@@ -64,6 +64,10 @@ class Model(Protocol):
         """Dollars per token, where it has any."""
         ...
 
+    def price_of(self, name: str) -> Price | None:
+        """The price of one of several models; of the only one under the empty name."""
+        ...
+
     def open(self, requests: Sequence[Request], ledger: Ledger, *, by_finish: bool = False) -> SampleStream:
         """Open a batch: every call leases from ``ledger`` before it is sent and settles after.
 
@@ -106,6 +110,10 @@ class LiveModel(ABC):
     @property
     def price(self) -> Price | None:
         """Dollars per token, where it has any."""
+        return self._price
+
+    def price_of(self, name: str) -> Price | None:
+        """Its own price."""
         return self._price
 
     @property
@@ -203,6 +211,8 @@ class LiveModel(ABC):
                 samples = [failed]
             else:
                 raise
+        if request.model:
+            samples = [replace(sample, model=request.model) for sample in samples]
         await self.remember(request, samples)
         return samples
 
