@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ttc.session import Session
-from ttc.strategies.vote import Vote, leads_beyond_doubt
+from ttc.strategies.vote import CLAMP, Vote, leads_beyond_doubt, log_odds
 from ttc.strategy import Strategy
-from ttc.types import Query
+from ttc.types import Candidate, Query
 
 __all__ = ["Majority"]
 
@@ -17,41 +17,81 @@ __all__ = ["Majority"]
 class Majority(Strategy):
     """Draw n samples and return the answer that most of them agree on.
 
-    Votes are cast on equivalence classes in issue order. ``stop`` ends the vote early: ``certain`` when the runner-up
-    cannot overtake any more (which loses nothing), ``beta`` also when the leader is the likelier one of the top two
-    with ``confidence``, ``never`` not at all.
+    Votes are cast on equivalence classes in issue order. They weigh the same, or what the verifier makes of a sample:
+    its score, or the score's log-odds (see :func:`~ttc.strategies.vote.log_odds`).
+
+    ``stop`` ends the vote early: ``certain`` when no answer can overtake any more (which loses nothing); ``beta`` when
+    the leader is the likelier one of the top two with ``confidence``; ``window`` when the last whole window of samples
+    (they are counted off from the first one) is for one answer, and none of it abstains; ``confidence`` when the leader
+    holds that share of all weight, after a window of votes at least; ``never`` not at all. ``certain`` holds beside the
+    others, unless it is turned off.
     """
 
     prefix_valid: ClassVar[bool] = True
-    paper: ClassVar[str] = "Wang et al. 2022, arXiv 2203.11171; stop: Aggarwal et al. 2023, arXiv 2305.11860"
-    cost: ClassVar[str] = "n calls in one wave; with a stop rule fewer, in n/wave waves"
+    paper: ClassVar[str] = (
+        "Wang et al. 2022, arXiv 2203.11171; stops: Aggarwal et al. 2023, arXiv 2305.11860 (beta), "
+        "Li et al. 2024, arXiv 2401.10480 (window), Fu et al. 2025, arXiv 2508.15260 (confidence)"
+    )
+    cost: ClassVar[str] = "n calls in one wave; with a stop rule fewer, in n/wave waves; weighted: + n scores"
 
     n: int = Field(8, ge=1, le=4096, description="samples")
-    stop: Literal["certain", "beta", "never"] = Field("certain", description="when the vote may end early")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="of the beta stop")
-    wave: int | None = Field(None, ge=1, description="samples in flight at a time; 8 with the beta stop, else all")
+    weights: Literal["equal", "score", "log_odds"] = Field("equal", description="what a vote counts")
+    stop: Literal["certain", "beta", "window", "confidence", "never"] = Field(
+        "certain", description="when the vote may end early"
+    )
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="of the beta and confidence stops")
+    window: int = Field(5, ge=2, description="samples in a window")
+    wave: int | None = Field(
+        None, ge=1, description="samples in flight at a time; by default 8 or a window with such a stop, else all"
+    )
+    certain: bool = Field(True, description="stop when nothing can change any more; off: the other rule alone")
+
+    @model_validator(mode="after")
+    def _beta_counts(self) -> Self:
+        if self.stop == "beta" and self.weights != "equal":
+            raise ValueError(f"stop=beta counts votes: with weights={self.weights} take stop=confidence or window")
+        return self
+
+    def requires(self) -> frozenset[str]:
+        """A verifier, where it weighs the votes."""
+        return frozenset({"verifier"} if self.weights != "equal" else ())
 
     async def solve(self, query: Query, session: Session) -> None:
         """Vote until all samples are in or the vote is decided."""
         vote = Vote(query.answer_type, session.rng)
-        wave = self.wave or (8 if self.stop == "beta" else None)
-        async with session.sample(n=self.n, wave=wave) as samples:
-            remaining = self.n
+        window: list[Candidate] = []
+        wave = self.wave or {"beta": 8, "confidence": 8, "window": self.window}.get(self.stop)
+        weighted = self.weights != "equal"
+        remaining = self.n
+        async with session.sample(n=self.n, wave=wave, scored=weighted) as samples:
             async for candidate in samples:
-                vote.add(candidate)
+                vote.add(candidate, weight=self._weight(candidate) if weighted else 1.0)
                 remaining -= 1
                 leader = vote.leader()
-                session.propose(leader.members[0] if leader else candidate)
-                if remaining and (why := self.decided(vote, remaining)):
+                session.propose(leader.best if leader else candidate)
+                if self.stop == "window":
+                    window = [*window, candidate] if len(window) < self.window else [candidate]
+                if remaining and (why := self._decided(vote, remaining, window)):
                     session.stop_early(why)
                     break
-        session.note("vote", classes=[[c.members[0].answer, len(c.members)] for c in vote.ranking()])
+        session.note("vote", classes=[[c.best.answer, len(c.members), round(c.weight, 4)] for c in vote.ranking()])
 
-    def decided(self, vote: Vote, remaining: int) -> str:
+    def _weight(self, candidate: Candidate) -> float:
+        score = candidate.score or 0.0
+        return log_odds(score) if self.weights == "log_odds" else score
+
+    def _decided(self, vote: Vote, remaining: int, window: list[Candidate]) -> str:
         """Return the name of the stop rule that fires, or nothing."""
-        first, second = (*vote.counts(), 0, 0)[:2]
-        if self.stop != "never" and vote.certain(remaining):
+        if self.stop == "never":
+            return ""
+        if self.certain and vote.certain(remaining, most=log_odds(1 - CLAMP) if self.weights == "log_odds" else 1.0):
             return "certain"
-        if self.stop == "beta" and leads_beyond_doubt(first, second, self.confidence):
-            return "beta"
-        return ""
+        if self.stop == "beta":
+            first, second = (*vote.counts(), 0, 0)[:2]
+            fires = leads_beyond_doubt(first, second, self.confidence)
+        elif self.stop == "window":
+            fires = len(window) == self.window and vote.unanimous(window)
+        else:
+            votes = self.n - remaining - vote.abstained
+            fires = self.stop == "confidence" and votes >= self.window and vote.share() >= self.confidence
+        return self.stop if fires else ""

@@ -23,12 +23,21 @@ SPECS = [
     "single",
     "majority:n=7",
     "majority:n=9,stop=beta,wave=3",
+    "majority:n=9,stop=window,window=2,certain=false",
+    "majority:n=7,weights=log_odds",
+    "majority:n=7,weights=score,stop=confidence,window=2,wave=2",
     "best_of_n:n=5",
     "best_of_n:n=5,weighted=false",
+    "best_of_n:n=5,wave=2",
+    "short_m_at_k:k=6,m=2",
+    "deep_conf:n=9,warmup=3,eta=50,window=2,wave=2",
     "knockout:n=6,k=3",
     "adaptive:probe=3",
     "adaptive:probe=3,hard=(knockout:n=6)",
 ]
+
+#: takes the first finishers, by definition; tests/strategies/test_short_m_at_k.py shows what that selects for
+RACES = "short_m_at_k"
 
 
 def test_every_registered_strategy_is_among_them() -> None:
@@ -143,7 +152,7 @@ def test_no_limit_is_exceeded_and_nothing_is_left_behind(
     anyio.run(check)
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", [spec for spec in SPECS if not spec.startswith(RACES)])
 @settings(deadline=None, max_examples=10)
 @given(seed=st.integers(0, 10**6), other=st.integers(1, 100))
 def test_the_outcome_does_not_depend_on_who_finishes_first(spec: str, seed: int, other: int) -> None:

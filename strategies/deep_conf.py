@@ -1,0 +1,108 @@
+"""DeepConf: stop the traces that lose confidence while they stream, and weigh the votes of the others by it."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from ttc.errors import ConfigurationError
+from ttc.request import Watcher
+from ttc.session import Session
+from ttc.strategies.group_confidence import GroupConfidence
+from ttc.strategies.vote import Vote
+from ttc.strategy import Strategy
+from ttc.types import Candidate, Query, Watch
+
+__all__ = ["DeepConf"]
+
+
+class DeepConf(Strategy):
+    """Vote by confidence, and end the traces whose confidence falls below that of a few that ran to their end.
+
+    ``warmup`` traces run to their end. Of each counts its lowest confidence over ``window`` tokens in a row (see
+    :class:`~ttc.strategies.group_confidence.GroupConfidence`). The threshold is their (100 - eta)-th percentile, so
+    that about ``eta`` per cent of such traces stay above it. Later traces are ended as soon as a whole window falls
+    below. Traces below the threshold do not vote, those of the warm-up among them; the votes of the others weigh their
+    lowest confidence. The vote ends when the leader holds ``consensus`` of the weight. A window beyond the length of
+    the traces ends none early: it only filters.
+    """
+
+    prefix_valid: ClassVar[bool] = True  # below the warm-up as well: without a threshold everybody votes
+    paper: ClassVar[str] = "Fu et al. 2025, arXiv 2508.15260"
+    cost: ClassVar[str] = (
+        "warmup whole traces, then up to n - warmup in waves, most of them cut short where eta is small"
+    )
+
+    n: int = Field(64, ge=1, le=4096, description="traces at the most")
+    warmup: int = Field(16, ge=2, description="traces that run to their end first")
+    eta: float = Field(90, gt=0, lt=100, description="per cent of traces to keep: 10 cuts most of them, 90 the worst")
+    window: int = Field(2048, ge=1, description="tokens of a group")
+    consensus: float = Field(0.95, gt=0.5, le=1, description="share of the weight that ends the vote")
+    wave: int | None = Field(None, ge=1, description="later traces in flight at a time; by default as in the warm-up")
+    top: int = Field(20, ge=1, le=20, description="alternatives per token; a server allows 20 by default")
+
+    async def solve(self, query: Query, session: Session) -> None:
+        """Warm up, set the threshold, and vote on until the leader has its share."""
+        vote = Vote(query.answer_type, session.rng)
+        warm: list[tuple[Candidate, float | None]] = []
+        async with session.sample(n=min(self.n, self.warmup), logprobs=self.top) as samples:
+            async for candidate in samples:
+                warm.append((candidate, self._lowest(candidate)))
+                self._cast(vote, *warm[-1], session)
+        if len(warm) == self.warmup:
+            threshold = self._threshold(warm)
+            if threshold > -inf:
+                session.note("threshold", confidence=threshold, lowest=[low for _, low in warm])
+            vote = Vote(query.answer_type, session.rng)
+            for candidate, low in warm:
+                self._cast(vote, candidate, low, session, threshold=threshold)
+            await self._vote_on(vote, threshold, session)
+        session.note("vote", classes=[[c.best.answer, len(c.members), round(c.weight, 4)] for c in vote.ranking()])
+
+    def _threshold(self, warm: list[tuple[Candidate, float | None]]) -> float:
+        known = [low for _, low in warm if low is not None]
+        if not known and any(c.sample.ok and c.sample.usage.generated for c, _ in warm):
+            raise ConfigurationError(
+                "strategy 'deep_conf' needs logprobs, and the server returned none: start it without --max-logprobs 0"
+            )
+        return float(np.percentile(known, 100 - self.eta)) if known else -inf
+
+    async def _vote_on(self, vote: Vote, threshold: float, session: Session) -> None:
+        """Draw traces under the watch until one answer has its share of the weight."""
+        left = self.n - self.warmup
+        watch = Watch(f"deep_conf:{self.window},{threshold!r}", lambda: self._watcher(threshold))
+        if left and vote.share() < self.consensus:
+            wave = self.wave or self.warmup
+            async with session.sample(n=left, wave=wave, watch=watch, logprobs=self.top) as samples:
+                async for candidate in samples:
+                    left -= 1
+                    self._cast(vote, candidate, self._lowest(candidate), session, threshold=threshold)
+                    if vote.share() >= self.consensus:
+                        break
+        if left and vote.share() >= self.consensus:
+            session.stop_early("consensus")
+
+    def _watcher(self, threshold: float) -> Watcher:
+        """Make the watcher of one trace: it fires when a whole window has fallen below the threshold."""
+        group = GroupConfidence(self.window)
+        return lambda piece: group.add(piece.top_logprobs) < threshold
+
+    def _lowest(self, candidate: Candidate) -> float | None:
+        group = GroupConfidence(self.window)
+        group.add(candidate.sample.top_logprobs)
+        return group.lowest
+
+    def _cast(
+        self, vote: Vote, candidate: Candidate, low: float | None, session: Session, *, threshold: float = -inf
+    ) -> None:
+        """Let a trace vote that was not halted, and would not have been at its end."""
+        ended = candidate.sample.finish != "halted"
+        if ended and low is not None and low >= threshold:
+            vote.add(candidate, weight=low)
+        if leader := vote.leader():
+            session.propose(leader.best)
+        elif ended:
+            session.propose(candidate)

@@ -1,0 +1,51 @@
+"""How sure a model is over any stretch of a trace: a pure object that is told logprobs. It makes no model calls."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from math import inf
+
+__all__ = ["GroupConfidence"]
+
+FLOOR = -30.0
+"""Servers say -inf or -9999 of a token that a constraint forbids; one such would outweigh all others."""
+
+
+class GroupConfidence:
+    """The lowest confidence of a trace over any ``window`` tokens in a row; told token by token, makes no model calls.
+
+    The confidence of a token is the negative mean of the log-probabilities of its k likeliest alternatives (nats): the
+    more peaked the distribution the higher. That of a group is the mean over its tokens.
+    """
+
+    def __init__(self, window: int) -> None:
+        self.tokens = 0
+        self._window = window
+        self._last: deque[float] = deque()
+        self._sum = 0.0
+        self._lowest = inf
+
+    def add(self, rows: Sequence[Sequence[float]]) -> float:
+        """Go on with the top-k log-probabilities of further tokens.
+
+        Returns:
+            The lowest confidence of a whole window so far; infinite before there is one.
+        """
+        for row in rows:
+            if not row:
+                continue
+            confidence = -sum([x if x > FLOOR else FLOOR for x in row]) / len(row)
+            self.tokens += 1
+            self._sum += confidence
+            self._last.append(confidence)
+            if self.tokens > self._window:
+                self._sum -= self._last.popleft()
+            if self.tokens >= self._window and self._sum / self._window < self._lowest:
+                self._lowest = self._sum / self._window
+        return self._lowest
+
+    @property
+    def lowest(self) -> float | None:
+        """That of a whole trace: shorter than the window it is one group, and without tokens it has none."""
+        return None if not self.tokens else self._sum / self.tokens if self._lowest == inf else self._lowest
