@@ -12,6 +12,7 @@ import orjson
 from ttc.types import Candidate, Checkpoint, Outcome, Request, Sample, Usage
 
 __all__ = [
+    "Meetings",
     "UnitRecord",
     "outcome_from_json",
     "outcome_to_json",
@@ -19,6 +20,31 @@ __all__ = [
     "sample_from_json",
     "sample_to_json",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meetings:
+    """How the comparisons of one unit went, once its candidates were graded.
+
+    Attributes:
+        compared: comparisons.
+        decisive: those of a right and a wrong candidate.
+        right_points: what the right one won of the decisive ones; half a point where the verdict could not be read.
+        first_points: what the candidate in the first slot won of all.
+        swap_pairs: pairs of comparisons that had the same two candidates in both orders.
+        swap_consistent: those of them that named the same winner twice.
+        samples: samples that were drawn.
+        samples_right: those whose answer is right.
+    """
+
+    compared: int
+    decisive: int
+    right_points: float
+    first_points: float
+    swap_pairs: int = 0
+    swap_consistent: int = 0
+    samples: int = 0
+    samples_right: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +64,7 @@ class UnitRecord:
         outcome: what it brought, without logprobs (those are with the calls).
         correct: the grader's verdict.
         checkpoints_correct: the verdict on the answer of each checkpoint.
+        meetings: how its comparisons went, where it made some.
     """
 
     key: str
@@ -52,6 +79,7 @@ class UnitRecord:
     outcome: Outcome
     correct: bool
     checkpoints_correct: tuple[bool, ...] = ()
+    meetings: Meetings | None = None
 
 
 def request_to_json(request: Request) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import fcntl
 import os
 import re
@@ -10,7 +11,10 @@ from typing import IO
 
 from ttc.errors import ConfigurationError, RunError
 
-__all__ = ["lock", "refuse_network_disk", "resolve", "write_file"]
+__all__ = ["STORE", "find_run", "lock", "refuse_network_disk", "resolve", "write_file"]
+
+STORE = "store.sqlite"
+"""The file that makes a directory a run."""
 
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "beegfs", "gpfs", "fuse.sshfs"})
 
@@ -26,6 +30,26 @@ def resolve(runs: Path, run_id: str) -> Path:
             f"run id '{run_id}': use up to 128 letters, digits, '.', '_' and '-', the first one a letter or a digit"
         )
     return Path(runs) / run_id
+
+
+def find_run(runs: Path, run: str) -> Path:
+    """Return the directory of a run that is there.
+
+    Raises:
+        ConfigurationError: the name is not a plain one.
+        RunError: there is no such run; names the nearest.
+    """
+    directory = resolve(runs, run)
+    if (directory / STORE).is_file():
+        return directory
+    known = sorted(p.parent.name for p in runs.glob(f"*/{STORE}"))
+    if not known:
+        raise RunError(
+            f"there is no run '{run}': the folder '{runs}' holds no run; 'ttc eval' makes one, --runs looks elsewhere"
+        )
+    near = difflib.get_close_matches(run, known, n=1, cutoff=0.4)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    raise RunError(f"there is no run '{run}' in {runs}.{hint} There: {', '.join(known[-8:])}.")
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -20,12 +20,13 @@ from ttc.budget import Budget, Ledger
 from ttc.errors import BudgetExhausted, ModelError, ServerUnreachable
 from ttc.evals.config import Configuration, EvalConfig, check, choose_problems
 from ttc.evals.recorded_calls import CallCounts, StoredCalls, working_on
-from ttc.evals.records import UnitRecord
+from ttc.evals.records import Meetings, UnitRecord
 from ttc.evals.run_card import config_of, keep_card, new_id, write_summary
 from ttc.evals.run_directory import resolve
 from ttc.evals.store import Store
 from ttc.evals.suite import Problem, Suite
 from ttc.evals.summary import Summary
+from ttc.evals.tournaments import events, judge_meetings
 from ttc.models.base import LiveModel
 from ttc.seeds import hashed
 from ttc.solve import solve
@@ -200,7 +201,7 @@ class _Runner:
             raise self.model.unreachable
         if self.parent is not None and self.short(outcome, self.parent):
             raise BudgetExhausted(f"the {config.total_tokens} tokens of the run are spent")
-        correct, checkpoints = await anyio.to_thread.run_sync(_grade, unit, outcome)
+        correct, checkpoints, meetings = await anyio.to_thread.run_sync(_grade, unit, outcome)
         return UnitRecord(
             key=unit.key,
             suite=unit.suite.name,
@@ -214,6 +215,7 @@ class _Runner:
             outcome=outcome,
             correct=correct,
             checkpoints_correct=checkpoints,
+            meetings=meetings,
         )
 
     async def keep(self, *records: UnitRecord) -> None:
@@ -242,7 +244,7 @@ class _Runner:
 
     def short(self, outcome: Outcome, parent: Ledger) -> bool:
         """Whether it was the run's total that cut a unit, rather than the unit's own budget."""
-        cut = outcome.ended_by == "budget" or any(e.get("finish") == "cut" for e in outcome.trace)
+        cut = outcome.ended_by == "budget" or any(e.get("finish") == "cut" for e in events(outcome.trace, "sample"))
         left = parent.left()
         return cut and (not self.config.budget or left is None or left < self.config.sampling.max_tokens)
 
@@ -267,8 +269,8 @@ class _Runner:
         )
 
 
-def _grade(unit: _Unit, outcome: Outcome) -> tuple[bool, tuple[bool, ...]]:
-    """Grade the answer and those of the checkpoints, each different one once."""
+def _grade(unit: _Unit, outcome: Outcome) -> tuple[bool, tuple[bool, ...], Meetings | None]:
+    """Grade the answer, those of the checkpoints and those that met, each different one once."""
     verdicts: dict[str | None, bool] = {None: False}
 
     def verdict(answer: str | None) -> bool:
@@ -276,7 +278,8 @@ def _grade(unit: _Unit, outcome: Outcome) -> tuple[bool, tuple[bool, ...]]:
             verdicts[answer] = unit.suite.grade(unit.problem, replace(outcome, answer=answer))
         return verdicts[answer]
 
-    return verdict(outcome.answer), tuple(verdict(c.answer) for c in outcome.checkpoints)
+    checkpoints = tuple(verdict(c.answer) for c in outcome.checkpoints)
+    return verdict(outcome.answer), checkpoints, judge_meetings(outcome.trace, verdict)
 
 
 def _place(unit: _Unit) -> tuple[str, str, int]:

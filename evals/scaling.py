@@ -21,6 +21,7 @@ from typing import Any, Literal
 from ttc.budget import Price
 from ttc.evals.records import UnitRecord
 from ttc.evals.summary import Comparison, Curve, Point, Summary, summary_from_json, summary_to_json
+from ttc.evals.tournaments import events, judging_of, problem_key
 from ttc.statistics import holm, mean, paired_difference
 from ttc.types import Usage
 
@@ -93,6 +94,7 @@ def summarise(units: Iterable[UnitRecord], run: Mapping[str, Any] | None = None)
         classes={
             tag: tuple(g.partition("=")[2] for g in groups if g.startswith(f"{tag}=")) for tag in ("level", "family")
         },
+        judging=tuple(judging_of(ordered)),
     )
 
 
@@ -119,25 +121,20 @@ def timings(units: Iterable[UnitRecord]) -> dict[str, dict[str, float]]:
 # -- groups and series ------------------------------------------------------------------------------------------------
 
 
-def _name(unit: UnitRecord) -> str:
-    """Name a problem across suites."""
-    return f"{unit.suite}\x1f{unit.problem}"
-
-
 def _groups(units: Sequence[UnitRecord]) -> dict[str, frozenset[str]]:
     """Problems by group: all, the levels from easy to hard, the families by name."""
     members: dict[tuple[str, str], set[str]] = {}
     for unit in units:
         for tag in ("level", "family"):
             if tag in unit.tags:
-                members.setdefault((tag, unit.tags[tag]), set()).add(_name(unit))
+                members.setdefault((tag, unit.tags[tag]), set()).add(problem_key(unit))
 
     def order(key: tuple[str, str]) -> tuple[bool, int, str]:
         tag, value = key
         return tag == "family", LEVELS.index(value) if tag == "level" and value in LEVELS else len(LEVELS), value
 
     named = {f"{tag}={value}": frozenset(members[tag, value]) for tag, value in sorted(members, key=order)}
-    return {"all": frozenset(map(_name, units)), **named}
+    return {"all": frozenset(map(problem_key, units)), **named}
 
 
 def _series(units: Sequence[UnitRecord], price: Price | None) -> list[_Series]:
@@ -169,9 +166,9 @@ def _whole(unit: UnitRecord) -> _Reading:
         "calls": sum(o.calls.values()),
         "dollars": o.dollars,
     }
-    cut = sum(e.get("finish") == "cut" for e in o.trace if e.get("event") == "sample")
+    cut = sum(e.get("finish") == "cut" for e in events(o.trace, "sample"))
     kinds = {kind: float(usage.generated) for kind, usage in o.usage.items()}
-    return _Reading(_name(unit), unit.correct, o.answer is not None, cost, kinds, cut, _failed(unit))
+    return _Reading(problem_key(unit), unit.correct, o.answer is not None, cost, kinds, cut, _failed(unit))
 
 
 def _prefix(unit: UnitRecord, k: int, price: Price | None) -> _Reading:
@@ -203,7 +200,7 @@ def _prefix(unit: UnitRecord, k: int, price: Price | None) -> _Reading:
     answered = at is not None and o.checkpoints[at].answer is not None
     correct = answered and at is not None and unit.checkpoints_correct[at]
     cut = sum(e.get("finish") == "cut" for e in draws)
-    return _Reading(_name(unit), correct, answered, cost, drawn, cut, _failed(unit))
+    return _Reading(problem_key(unit), correct, answered, cost, drawn, cut, _failed(unit))
 
 
 def _failed(unit: UnitRecord) -> bool:

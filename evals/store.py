@@ -23,6 +23,7 @@ import orjson
 
 from ttc.errors import RunError
 from ttc.evals.records import (
+    Meetings,
     UnitRecord,
     outcome_from_json,
     outcome_to_json,
@@ -30,14 +31,14 @@ from ttc.evals.records import (
     sample_from_json,
     sample_to_json,
 )
+from ttc.evals.run_directory import STORE as FILE
 from ttc.evals.run_directory import lock, refuse_network_disk, resolve, write_file
 from ttc.types import Request, Sample
 
 __all__ = ["Store", "read_units", "resolve", "write_file"]
 
-SCHEMA = 1
+SCHEMA = 2
 GROUP = 512
-FILE = "store.sqlite"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS requests (content TEXT PRIMARY KEY, request BLOB NOT NULL);
@@ -48,8 +49,9 @@ CREATE TABLE IF NOT EXISTS calls (
 CREATE TABLE IF NOT EXISTS units (
     key TEXT PRIMARY KEY, suite TEXT NOT NULL, problem TEXT NOT NULL, tags TEXT NOT NULL, epoch INTEGER NOT NULL,
     strategy TEXT NOT NULL, spec TEXT NOT NULL, setting INTEGER, prefix INTEGER NOT NULL, outcome BLOB NOT NULL,
-    correct INTEGER NOT NULL, checkpoints_correct TEXT NOT NULL, time REAL NOT NULL);
+    correct INTEGER NOT NULL, checkpoints_correct TEXT NOT NULL, time REAL NOT NULL, meetings TEXT);
 """
+_TO_2 = "ALTER TABLE units ADD COLUMN meetings TEXT"
 _UNITS = "key, suite, problem, tags, epoch, strategy, spec, setting, prefix, outcome, correct, checkpoints_correct"
 
 
@@ -149,8 +151,9 @@ class Store:
             unit.correct,
             orjson.dumps(unit.checkpoints_correct).decode(),
             time.time(),
+            orjson.dumps(unit.meetings).decode(),
         )
-        await self._write((f"INSERT OR IGNORE INTO units VALUES ({_marks(13)})", values))
+        await self._write((f"INSERT OR IGNORE INTO units VALUES ({_marks(14)})", values))
         self._units.add(unit.key)
 
     async def set_meta(self, name: str, value: str) -> None:
@@ -241,8 +244,11 @@ def read_units(directory: Path) -> list[UnitRecord]:
 
 
 def _units(connection: sqlite3.Connection) -> Iterator[UnitRecord]:
-    for row in connection.execute(f"SELECT {_UNITS} FROM units ORDER BY key"):
-        key, suite, problem, tags, epoch, strategy, spec, setting, prefix, outcome, correct, checkpoints = row
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    columns = f"{_UNITS}, {'meetings' if version > 1 else 'NULL'}"
+    for row in connection.execute(f"SELECT {columns} FROM units ORDER BY key"):
+        key, suite, problem, tags, epoch, strategy, spec, setting, prefix, outcome, correct, checkpoints, met = row
+        meetings: dict[str, Any] | None = orjson.loads(met or "null")
         yield UnitRecord(
             key=key,
             suite=suite,
@@ -256,6 +262,7 @@ def _units(connection: sqlite3.Connection) -> Iterator[UnitRecord]:
             outcome=outcome_from_json(outcome),
             correct=bool(correct),
             checkpoints_correct=tuple(orjson.loads(checkpoints)),
+            meetings=Meetings(**meetings) if meetings else None,
         )
 
 
@@ -275,6 +282,9 @@ def _migrate(connection: sqlite3.Connection, directory: Path, *, make: bool = Tr
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0 and make:
         connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
+    elif version == 1:  # reading it takes no change
+        if make:
+            connection.executescript(f"BEGIN; {_TO_2}; PRAGMA user_version={SCHEMA}; COMMIT;")
     elif version != SCHEMA:
         raise RunError(
             f"the store in {directory} has version {version}, and this program reads version {SCHEMA}: "

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import orjson
 
-__all__ = ["Comparison", "Curve", "Point", "Summary", "summary_from_json", "summary_to_json"]
+__all__ = ["Comparison", "Curve", "Judging", "Point", "Summary", "summary_from_json", "summary_to_json"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +100,44 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """How well the comparisons of one configuration told right from wrong. What a tournament lives by.
+
+    Attributes:
+        strategy: the strategy's spec without its ``n``.
+        spec: the spec that ran.
+        setting: ``n=4``, or empty.
+        comparisons: those of a right and a wrong candidate.
+        problems: problems that had such.
+        q: share of them that the right one won, a verdict that could not be read counting half; None: there were none.
+        low: lower end of its 95% interval, clustered on problems.
+        high: upper end.
+        swap_consistency: share of pairs with the same winner in both orders; None: none met twice in turn.
+        first_slot: share of all comparisons that the candidate in the first slot won; 1/2 where there is no bias.
+    """
+
+    strategy: str
+    spec: str
+    setting: str
+    comparisons: int
+    problems: int
+    q: float | None
+    low: float
+    high: float
+    swap_consistency: float | None
+    first_slot: float
+
+    @property
+    def verdict(self) -> str:
+        """What q means for the tournament, in words; empty where it is credibly above 1/2."""
+        if self.q is None:
+            return "no right candidate met a wrong one, so q is not known"
+        if self.high < 0.5:
+            return "q is below 1/2: a knockout loses to voting there"
+        return "" if self.low > 0.5 else "q is not credibly above 1/2: a knockout does not beat voting there"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """Everything a report shows of a run.
 
@@ -109,6 +147,7 @@ class Summary:
         comparisons: of every point with ``single``, where that was run.
         problems: number of problems by group.
         classes: the groups of each tag, in the order to show them: ``{"level": ("easy", ...), "family": (...)}``.
+        judging: of every configuration that compared candidates, how well it told right from wrong.
     """
 
     run: Mapping[str, Any]
@@ -116,6 +155,7 @@ class Summary:
     comparisons: tuple[Comparison, ...]
     problems: Mapping[str, int]
     classes: Mapping[str, tuple[str, ...]]
+    judging: tuple[Judging, ...] = ()
 
 
 def summary_to_json(summary: Summary) -> bytes:
@@ -134,4 +174,5 @@ def summary_from_json(raw: bytes | str) -> Summary:
         comparisons=tuple(Comparison(**c) for c in data["comparisons"]),
         problems=data["problems"],
         classes={tag: tuple(values) for tag, values in data["classes"].items()},
+        judging=tuple(Judging(**j) for j in data.get("judging", ())),
     )

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ttc.evals.summary import Comparison, Point, Summary
+from ttc.evals.summary import Comparison, Judging, Point, Summary
 
-__all__ = ["console_width", "footnotes", "summary_table"]
+__all__ = ["console_width", "footnotes", "judging_line", "summary_table"]
 
 _STYLES = {"above": "bold green", "below": "bold red", "not": "dim"}
 _MARKS = {"above": "▲", "below": "▼", "not": "○"}
@@ -74,6 +74,7 @@ def footnotes(summary: Summary) -> list[str]:
         if worst is not None and getattr(worst, name) > 0:
             where = f"{worst.strategy} {worst.setting}".strip()
             notes.append(f"{what}: up to {getattr(worst, name):.2g} ({where})")
+    notes += map(judging_line, summary.judging)
     resolved = [c for c in summary.comparisons if c.group == "all" and c.credible]
     lost = sum(c.p_holm >= 0.05 for c in resolved)
     if lost:
@@ -81,6 +82,30 @@ def footnotes(summary: Summary) -> list[str]:
             f"{lost} of {len(resolved)} differences do not hold after Holm's correction for several comparisons"
         )
     return notes
+
+
+def judging_line(judging: Judging) -> str:
+    """Say in a line how well the comparisons of a configuration told right from wrong, and what that means for it."""
+    j = judging
+    facts: list[str] = []
+    if j.q is not None:
+        over = f"over {_counted(j.comparisons, 'comparison')} of {_counted(j.problems, 'problem')}"
+        facts.append(f"q {share(j.q)} [{share(j.low)}, {share(j.high)}] {over}")
+    if j.swap_consistency is not None:
+        facts.append(f"swap consistency {share(j.swap_consistency)}")
+    facts.append(f"the first slot wins {share(j.first_slot)}")
+    if j.verdict:
+        facts.append(j.verdict)
+    return f"{j.strategy} {j.setting}".strip() + ": " + "; ".join(facts)
+
+
+def share(value: float) -> str:
+    """Write a share as ``.58``."""
+    return f"{value:.2f}".removeprefix("0")
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
 
 
 def _accuracy(point: Point | None, *, alone: bool) -> str:

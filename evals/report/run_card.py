@@ -119,14 +119,14 @@ def _options(config: Mapping[str, Any]) -> list[str]:
     """Return the settings of a run as options of ``ttc eval``; none where the options cannot say them."""
     sampling: Mapping[str, Any] = config.get("sampling", {})
     usual = asdict(Sampling())
-    said = ("max_tokens", "temperature")
+    said = {"max_tokens": "sample_tokens", "temperature": "temperature"}
     if not config.get("suites") or any(v != usual.get(k) for k, v in sampling.items() if k not in said):
         return []
     words = [*config["suites"], *(w for strategy in config.get("strategies", ()) for w in ("--strategy", strategy))]
     if config.get("budgets"):
         words += ["--budgets", ",".join(map(str, config["budgets"]))]
-    given = {**{k: config.get(k) for k in _OPTIONS}, **{k: sampling.get(k) for k in said}}
-    silent = {"seed": 0, "epochs": 1, "budget": "", **{k: usual[k] for k in said}}
+    given = {**{k: config.get(k) for k in _OPTIONS}, **{option: sampling.get(k) for k, option in said.items()}}
+    silent = {"seed": 0, "epochs": 1, "budget": "", **{option: usual[k] for k, option in said.items()}}
     for name, value in given.items():
         if value is not None and value != silent.get(name):
             words += [f"--{name.replace('_', '-')}", str(value)]

@@ -9,8 +9,9 @@ from ttc.evals.canvas import PALETTE
 from ttc.evals.cost_plot import final_points, kinds_of
 from ttc.evals.plots import BASELINE, group_name, panel_groups, strategy_styles
 from ttc.evals.summary import Comparison, Point, Summary
+from ttc.evals.tables import share
 
-__all__ = ["colour_names", "cost_rows", "family_rows", "headline", "result_rows"]
+__all__ = ["colour_names", "cost_rows", "family_rows", "headline", "judging_rows", "result_rows"]
 
 _NONE = "–"  # noqa: RUF001 -- a dash in a table
 
@@ -111,6 +112,25 @@ def cost_rows(summary: Summary, timings: Mapping[str, Mapping[str, float]]) -> t
             }
         )
     return kinds, rows
+
+
+def judging_rows(summary: Summary) -> list[dict[str, str]]:
+    """Return a row per configuration that compared candidates: how well its comparisons told right from wrong."""
+    return [
+        {
+            "strategy": j.strategy,
+            "setting": j.setting,
+            "q": _NONE if j.q is None else share(j.q),
+            "interval": "" if j.q is None else f"{share(j.low)} to {share(j.high)}",
+            "comparisons": f"{j.comparisons:,}",
+            "problems": f"{j.problems:,}",
+            "swap": _NONE if j.swap_consistency is None else share(j.swap_consistency),
+            "first": share(j.first_slot),
+            "verdict": j.verdict or "credibly above 1/2",
+            "good": "" if j.verdict else "yes",
+        }
+        for j in summary.judging
+    ]
 
 
 def colour_names(summary: Summary) -> dict[str, str]:

@@ -9,9 +9,10 @@ import anyio
 import orjson
 import pytest
 
-from ttc.cli.report import find_run, report
+from ttc.cli.report import report
 from ttc.errors import ConfigurationError, RunError
 from ttc.evals.records import UnitRecord
+from ttc.evals.run_directory import find_run
 from ttc.evals.store import FILE, Store
 from ttc.types import Outcome, Usage
 

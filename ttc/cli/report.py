@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 import webbrowser
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Annotated
 
 import orjson
 import typer
-
-from ttc.errors import RunError
 
 __all__ = ["report"]
 
@@ -26,6 +23,7 @@ def report(
     # Late: the page needs the store, and the store what an eval needs.
     from ttc.evals.report import write_report
     from ttc.evals.report.tables import headline
+    from ttc.evals.run_directory import find_run
     from ttc.evals.summary import summary_from_json
 
     directory = find_run(runs, run)
@@ -41,26 +39,3 @@ def report(
     page = next(p for p in paths if p.suffix == ".html")
     if open_page and not webbrowser.open(page.resolve().as_uri()):
         print(f"ttc: no browser could be opened; the page is {page}", file=sys.stderr)
-
-
-def find_run(runs: Path, run: str) -> Path:
-    """Return the directory of a run.
-
-    Raises:
-        ConfigurationError: the name is not a plain one.
-        RunError: there is no such run; names the nearest.
-    """
-    from ttc.evals.run_directory import resolve
-    from ttc.evals.store import FILE
-
-    directory = resolve(runs, run)
-    if (directory / FILE).is_file():
-        return directory
-    known = sorted(p.parent.name for p in runs.glob(f"*/{FILE}"))
-    if not known:
-        raise RunError(
-            f"there is no run '{run}': the folder '{runs}' holds no run; 'ttc eval' makes one, --runs looks elsewhere"
-        )
-    near = difflib.get_close_matches(run, known, n=1, cutoff=0.4)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    raise RunError(f"there is no run '{run}' in {runs}.{hint} There: {', '.join(known[-8:])}.")
