@@ -6,7 +6,7 @@ end, and of very many problems an even selection is shown. Whatever is left out 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -159,7 +159,7 @@ def _details(
 
 
 def _unit(unit: UnitRecord, strategy: str, setting: str) -> dict[str, Any]:
-    o = unit.outcome
+    o, trace = unit.outcome, list(_flat(unit.outcome.trace))
     return {
         "strategy": strategy,
         "setting": setting,
@@ -169,10 +169,19 @@ def _unit(unit: UnitRecord, strategy: str, setting: str) -> dict[str, Any]:
         "calls": sum(o.calls.values()),
         "ended_by": o.ended_by,
         "warnings": [_cap(w, VALUE) for w in (*o.warnings, *([o.error] if o.error else []))],
-        "trace": [_event(e) for e in o.trace[:EVENTS]],
-        "left_out": max(0, len(o.trace) - EVENTS),
+        "trace": [_event(e) for e in trace[:EVENTS]],
+        "left_out": max(0, len(trace) - EVENTS),
         "text": _middle(o.text, TEXT),
     }
+
+
+def _flat(trace: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the events of a trace and those within them; a match is what its comparisons were."""
+    for event in trace:
+        inner: Sequence[Mapping[str, Any]] = event.get("events", ())
+        if not inner or any(e.get("event") != "compare" for e in inner):
+            yield {k: v for k, v in event.items() if k != "events"}
+        yield from _flat(inner)
 
 
 _EXPECTED = {"kind": "generate", "finish": "stop", "forced": False, "first": "a"}
@@ -181,7 +190,7 @@ _EXPECTED = {"kind": "generate", "finish": "stop", "forced": False, "first": "a"
 def _event(event: Mapping[str, Any]) -> dict[str, Any]:
     """Keep what the page shows of an event, shortened; what goes without saying takes no room."""
     often = event.get("event") in ("sample", "score", "compare")
-    silent = {"tokens", "by", "first"} if often else set[str]()
+    silent = {"tokens", "by", "first", "answers"} if often else set[str]()
     if event.get("event") == "score":
         silent.add("answer")
     kept = {k: v for k, v in event.items() if k not in silent and _EXPECTED.get(k, _EXPECTED) != v}

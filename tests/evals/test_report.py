@@ -18,8 +18,9 @@ import orjson
 import pytest
 
 from ttc.errors import RunError
-from ttc.evals.records import UnitRecord
+from ttc.evals.records import Meetings, UnitRecord
 from ttc.evals.report import SIZE_LIMIT, render, write_report
+from ttc.evals.report.problems import problem_pages
 from ttc.evals.report.run_card import commands
 from ttc.evals.report.tables import headline, result_rows
 from ttc.evals.scaling import summarise
@@ -203,6 +204,33 @@ def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else(page:
 
 def source_hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def test_what_happened_in_branches_and_matches_is_shown(make_units: Make):
+    unit = next(u for u in make_units(per_family=1) if u.spec == "knockout:n=4")
+    meeting = {"event": "compare", "tokens": 90, "a": 0, "b": 1, "answers": ["1", "2"], "first": "a", "won": 1.0}
+    match = {"event": "match", "tokens": 90, "stage": 1, "events": [meeting]}
+    branch = {
+        "event": "branch",
+        "tokens": 95,
+        "name": "x",
+        "events": [{"event": "stop", "tokens": 95, "why": "certain"}],
+    }
+    unit = replace(unit, outcome=replace(unit.outcome, trace=(*unit.outcome.trace[:2], match, branch)))
+    pages = problem_pages([unit], {}, [unit.spec], levels=(), limit=1)
+    (shown,) = (pages.details[0] or {})["units"]
+    assert [e["event"] for e in shown["trace"]] == ["sample", "sample", "compare", "branch", "stop"]
+    assert all("events" not in e for e in shown["trace"])
+
+
+def test_a_tournament_says_on_the_page_how_well_its_comparisons_judged(make_units: Make):
+    units = make_units(per_family=10)
+    met = Meetings(compared=3, decisive=2, right_points=1, first_points=1.5, swap_pairs=1, swap_consistent=1)
+    units = [replace(u, meetings=met) if u.spec == "knockout:n=4" else u for u in units]
+    html = render(summarise(units), units)
+    assert "How well the comparisons judged" in html
+    assert "q is not credibly above 1/2: a knockout does not beat voting there" in html
+    assert "How well" not in render(summarise(make_units(per_family=10)), units)
 
 
 def test_a_page_of_many_long_answers_stays_small_and_says_what_it_leaves_out(make_units: Make):
