@@ -20,7 +20,7 @@ from ttc.request import Numbered, Watch
 from ttc.samples import Samples, ScoredSamples
 from ttc.seeds import hashed
 from ttc.types import Candidate, Checkpoint, ForcedAnswer, Message, Query, Request, Sample, Sampling
-from ttc.verifier import Comparator, Critic, Verifier
+from ttc.verifier import Comparator, Critic, Verdict, Verifier
 
 __all__ = ["Session"]
 
@@ -222,11 +222,8 @@ class Session:
             self.note("score", index=c.sample.index, answer=c.answer, score=c.score, by=self.verifier.name)
         return scored
 
-    async def compare(self, a: Candidate, b: Candidate) -> float:
+    async def compare(self, a: Candidate, b: Candidate) -> Verdict:
         """Make one comparison; the session alternates the slots from call to call, the first one seeded.
-
-        Returns:
-            1 when ``a`` won, 0 when ``b`` did, 1/2 when the verdict could not be read.
 
         Raises:
             ConfigurationError: there is no comparator.
@@ -254,7 +251,7 @@ class Session:
             first="a" if a_first else "b",
             won=won,
         )
-        return won
+        return Verdict(won, a_first)
 
     async def critique(self, candidate: Candidate) -> str:
         """What the verifier says about a candidate, such as its failing public tests; empty where it says nothing.

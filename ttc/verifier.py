@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from ttc import registry
 from ttc.types import Candidate, Query
@@ -11,7 +11,7 @@ from ttc.types import Candidate, Query
 if TYPE_CHECKING:
     from ttc.session import Session
 
-__all__ = ["Comparator", "Critic", "Verifier", "make_comparator", "make_verifier", "passes"]
+__all__ = ["Comparator", "Critic", "Verdict", "Verifier", "make_comparator", "make_verifier", "passes"]
 
 
 @runtime_checkable
@@ -51,6 +51,18 @@ class Critic(Protocol):
 def passes(verifier: Verifier | None, candidate: Candidate) -> bool:
     """Whether a pass/fail verifier (one with ``pass_fail`` set) let a scored candidate pass."""
     return bool(getattr(verifier, "pass_fail", False)) and (candidate.score or 0.0) >= 1.0
+
+
+class Verdict(NamedTuple):
+    """What came of one comparison.
+
+    Attributes:
+        won: 1 when ``a`` won, 0 when ``b`` did, 1/2 when the verdict could not be read.
+        a_first: whether ``a`` stood in the first slot.
+    """
+
+    won: float
+    a_first: bool
 
 
 @runtime_checkable

@@ -32,6 +32,9 @@ SPECS = [
     "short_m_at_k:k=6,m=2",
     "deep_conf:n=9,warmup=3,eta=50,window=2,wave=2",
     "knockout:n=6,k=3",
+    "league:n=5,k=3",
+    "swiss:n=5,rounds=3,k=1",
+    "knockout:n=3,k=1,each=(majority:n=3)",
     "adaptive:probe=3",
     "adaptive:probe=3,hard=(knockout:n=6)",
 ]

@@ -1,4 +1,4 @@
-"""Votes, stop rules, brackets, and what each strategy returns."""
+"""Votes, stop rules, and what each strategy returns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from ttc.models.scripted import Scripted
 from ttc.solve import solve
-from ttc.strategies.bracket import Bracket, Match
 from ttc.strategies.vote import Vote, leads_beyond_doubt
 from ttc.types import Candidate, Query, Request, Sample, TextAnswer
 
@@ -183,36 +182,6 @@ async def test_knockout_alternates_the_slots_of_a_pair() -> None:
     assert all(a != b for a, b in zip(firsts[::2], firsts[1::2], strict=True))
     assert 10 < wins.count("left") < 50  # a split pair is a tie, drawn by lot
     assert 10 < firsts[::2].count(True) < 50  # and which of them is first is drawn too
-
-
-def test_a_pair_of_one_class_advances_without_a_meeting() -> None:
-    bracket = Bracket([candidate("x", i) for i in range(4)], TextAnswer(), random.Random(0), k=1)
-    assert bracket.champion is not None
-    mixed = Bracket([candidate(a, i) for i, a in enumerate("xxxy")], TextAnswer(), random.Random(0), k=1)
-    assert len(mixed.pair()) == 1
-
-
-def test_an_odd_candidate_gets_a_bye_and_nobody_without_an_answer_plays() -> None:
-    bracket = Bracket(
-        [candidate(a, i) for i, a in enumerate(["a", "b", "c", None])], TextAnswer(), random.Random(0), k=1
-    )
-    matches = bracket.pair()
-    assert len(matches) == 1
-    matches[0].tell(1.0)
-    bracket.advance(matches)
-    assert len(bracket.standing) == 2
-
-
-@pytest.mark.parametrize(
-    ("k", "verdicts", "played"), [(3, [1, 1, 0], 2), (4, [1, 1, 1, 0], 3), (3, [1, 0, 1], 3), (2, [0.5, 1], 2)]
-)
-def test_a_match_ends_when_the_rest_cannot_change_it(k: int, verdicts: list[float], played: int) -> None:
-    match = Match(candidate("a"), candidate("b"), k)
-    for verdict in verdicts:
-        if not match.decided:
-            match.tell(verdict)
-    assert match.played == played
-    assert match.winner(random.Random(0)) is match.a
 
 
 @pytest.mark.anyio
