@@ -384,7 +384,7 @@ def test_winners_meet_winners_and_nobody_twice() -> None:
         matches = play(tournament, alphabetical)
         rounds = rounds_of(matches)
         assert all(len(pairs) == 4 for pairs in rounds[:2])
-        assert len(set().union(*rounds)) == sum(map(len, rounds))
+        assert len({pair for pairs in rounds for pair in pairs}) == sum(map(len, rounds))
         won = {m.winner.answer for m in matches if m.stage == 1}
         assert all(len(pair & won) != 1 for pair in rounds[1])
         assert tournament.champion() is candidates[0]  # 2^3 = 8: the only one with three wins
@@ -398,7 +398,7 @@ def test_nobody_meets_twice_in_half_as_many_rounds_as_candidates(n: int) -> None
         seat(tournament, "abcdef"[:n])
         matches = play(tournament, lambda m: 0.5)
         rounds = rounds_of(matches)
-        assert len(set().union(*rounds)) == len(matches) == n // 2 * (n // 2)
+        assert len({pair for pairs in rounds for pair in pairs}) == len(matches) == n // 2 * (n // 2)
 
 
 def test_an_odd_one_is_spared_once_and_that_is_worth_a_win() -> None:
