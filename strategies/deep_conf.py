@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import ClassVar
 
@@ -26,8 +27,9 @@ class DeepConf(Strategy):
     :class:`~ttc.strategies.group_confidence.GroupConfidence`). The threshold is their (100 - eta)-th percentile, so
     that about ``eta`` per cent of such traces stay above it. Later traces are ended as soon as a whole window falls
     below. Traces below the threshold do not vote, those of the warm-up among them; the votes of the others weigh their
-    lowest confidence. The vote ends when the leader holds ``consensus`` of the weight. A window beyond the length of
-    the traces ends none early: it only filters.
+    lowest confidence. No more are drawn when the leader holds ``consensus`` of the weight of all traces that ran to
+    their end: the few of a warm-up that are above a high threshold agree too easily. A window beyond the length of the
+    traces ends none early: it only filters.
     """
 
     prefix_valid: ClassVar[bool] = True  # below the warm-up as well: without a threshold everybody votes
@@ -46,21 +48,21 @@ class DeepConf(Strategy):
 
     async def solve(self, query: Query, session: Session) -> None:
         """Warm up, set the threshold, and vote on until the leader has its share."""
-        vote = Vote(query.answer_type, session.rng)
+        whole, vote = Vote(query.answer_type, session.rng), Vote(query.answer_type, session.rng)
         warm: list[tuple[Candidate, float | None]] = []
         async with session.sample(n=min(self.n, self.warmup), logprobs=self.top) as samples:
             async for candidate in samples:
                 warm.append((candidate, self._lowest(candidate)))
-                self._cast(vote, *warm[-1], session)
+                _cast(session, *warm[-1], votes=[whole])
         if len(warm) == self.warmup:
             threshold = self._threshold(warm)
             if threshold > -inf:
                 session.note("threshold", confidence=threshold, lowest=[low for _, low in warm])
-            vote = Vote(query.answer_type, session.rng)
             for candidate, low in warm:
-                self._cast(vote, candidate, low, session, threshold=threshold)
-            await self._vote_on(vote, threshold, session)
-        session.note("vote", classes=[[c.best.answer, len(c.members), round(c.weight, 4)] for c in vote.ranking()])
+                _cast(session, candidate, low, votes=[vote], threshold=threshold)
+            await self._vote_on(session, threshold, whole, vote)
+        classes = [[c.best.answer, len(c.members), round(c.weight, 4)] for c in (vote.ranking() or whole.ranking())]
+        session.note("vote", classes=classes)
 
     def _threshold(self, warm: list[tuple[Candidate, float | None]]) -> float:
         known = [low for _, low in warm if low is not None]
@@ -70,19 +72,19 @@ class DeepConf(Strategy):
             )
         return float(np.percentile(known, 100 - self.eta)) if known else -inf
 
-    async def _vote_on(self, vote: Vote, threshold: float, session: Session) -> None:
+    async def _vote_on(self, session: Session, threshold: float, whole: Vote, vote: Vote) -> None:
         """Draw traces under the watch until one answer has its share of the weight."""
         left = self.n - self.warmup
         watch = Watch(f"deep_conf:{self.window},{threshold!r}", lambda: self._watcher(threshold))
-        if left and vote.share() < self.consensus:
+        if left and whole.share() < self.consensus:
             wave = self.wave or self.warmup
             async with session.sample(n=left, wave=wave, watch=watch, logprobs=self.top) as samples:
                 async for candidate in samples:
                     left -= 1
-                    self._cast(vote, candidate, self._lowest(candidate), session, threshold=threshold)
-                    if vote.share() >= self.consensus:
+                    _cast(session, candidate, self._lowest(candidate), votes=[whole, vote], threshold=threshold)
+                    if whole.share() >= self.consensus:
                         break
-        if left and vote.share() >= self.consensus:
+        if left and whole.share() >= self.consensus:
             session.stop_early("consensus")
 
     def _watcher(self, threshold: float) -> Watcher:
@@ -95,14 +97,16 @@ class DeepConf(Strategy):
         group.add(candidate.sample.top_logprobs)
         return group.lowest
 
-    def _cast(
-        self, vote: Vote, candidate: Candidate, low: float | None, session: Session, *, threshold: float = -inf
-    ) -> None:
-        """Let a trace vote that was not halted, and would not have been at its end."""
-        ended = candidate.sample.finish != "halted"
-        if ended and low is not None and low >= threshold:
+
+def _cast(
+    session: Session, candidate: Candidate, low: float | None, *, votes: Sequence[Vote], threshold: float = -inf
+) -> None:
+    """Let a trace vote that was not halted, and is not below at its end; propose the leader of the last vote."""
+    ended = candidate.sample.finish != "halted"
+    if ended and low is not None and low >= threshold:
+        for vote in votes:
             vote.add(candidate, weight=low)
-        if leader := vote.leader():
-            session.propose(leader.best)
-        elif ended:
-            session.propose(candidate)
+    if leader := votes[-1].leader():
+        session.propose(leader.best)
+    elif ended and (session.candidate is None or session.candidate.answer is None):
+        session.propose(candidate)
