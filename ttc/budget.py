@@ -98,7 +98,8 @@ class Ledger:
         self.refused = False
         self.ends: float | None = None
         self._spent: dict[str, Tally] = {}
-        self._total = Tally()
+        self._spent_generated = 0
+        self._spent_prompt = 0
         self._spent_calls = 0
         self._leased_generated = 0
         self._leased_prompt = 0
@@ -125,7 +126,15 @@ class Ledger:
     @property
     def spent(self) -> Usage:
         """The sum of all settled calls."""
-        return self._total.usage()
+        tallies = iter(self._spent.values())
+        total = next(tallies, Tally()).usage()
+        for tally in tallies:
+            total = total + tally.usage()
+        return total
+
+    def has_spent(self, consumed: Tally) -> bool:
+        """Whether what was consumed is all that was spent."""
+        return consumed.generated == self._spent_generated and consumed.prompt == self._spent_prompt
 
     @property
     def seconds_left(self) -> float:
@@ -218,8 +227,8 @@ class Ledger:
     def _room(self, prompt: int, *, leased: bool, calls: int = 1, price: Price | None = None) -> float:
         """Generated tokens that this ledger alone could still grant beside ``prompt``; without leases if asked."""
         budget, room = self.budget, inf
-        generated = self._total.generated + (self._leased_generated if leased else 0)
-        prompts = self._total.prompt + (self._leased_prompt if leased else 0)
+        generated = self._spent_generated + (self._leased_generated if leased else 0)
+        prompts = self._spent_prompt + (self._leased_prompt if leased else 0)
         if budget.generated_tokens is not None:
             room = min(room, budget.generated_tokens - generated)
         if budget.total_tokens is not None:
@@ -273,7 +282,8 @@ class Ledger:
             if tally is None:
                 tally = ledger._spent[kind] = Tally()
             tally.add(usage)
-            ledger._total.add(usage)
+            ledger._spent_generated += usage.reasoning_tokens + usage.answer_tokens
+            ledger._spent_prompt += usage.prompt_tokens
             ledger.calls[kind] = ledger.calls.get(kind, 0) + 1
             ledger._spent_calls += 1
             if price is not None:

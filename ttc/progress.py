@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from ttc.types import Candidate, Checkpoint, Sample, Tally
+from ttc.types import Candidate, Sample, Tally, Usage
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "Proposal"]
+
+
+class Proposal(NamedTuple):
+    """A candidate that was the best by then, and what a checkpoint says of it."""
+
+    candidate: Candidate
+    samples: int
+    prefix: Usage
+    realised: Usage
+    dollars: float | None
 
 
 @dataclass(slots=True)
@@ -20,7 +30,7 @@ class Progress:
         consumed: usage of everything consumed: the cost of a run that had ended here.
         dollars: what that cost, at the models' prices.
         models: the models of a fleet that were drawn from.
-        proposed: the checkpoints with their candidates; the last one is the answer.
+        proposed: the last one is the answer.
         trace: events as plain data.
         succeeded: calls that brought a completion.
         failures: the calls that did not.
@@ -34,7 +44,7 @@ class Progress:
     consumed: Tally = field(default_factory=Tally)
     dollars: float = 0.0
     models: set[str] = field(default_factory=set[str])
-    proposed: list[tuple[Checkpoint, Candidate]] = field(default_factory=list[tuple[Checkpoint, Candidate]])
+    proposed: list[Proposal] = field(default_factory=list[Proposal])
     trace: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     warnings: list[str] = field(default_factory=list[str])
     stopped_early: bool = False

@@ -69,24 +69,28 @@ class Samples:
         if self._given:
             return self._given.popleft()
         s = self._session
-        return s._count(s._read(await self._next()))
+        try:
+            sample = await self._stream.__anext__()  # pyright: ignore[reportOptionalMemberAccess]  # it is entered
+        except StopAsyncIteration:
+            sample = await self._next_wave()
+        self._received += 1
+        return s._count(s._read(sample))
 
-    async def _next(self) -> Sample:
+    async def _next_wave(self) -> Sample:
+        """Issue the next wave and return its first sample."""
         assert self._stream is not None
-        while True:
-            try:
-                sample = await self._stream.__anext__()
-            except StopAsyncIteration:
-                if self._received < self._issued:
-                    self._session.progress.out_of_budget = True
-                    raise
-                if self._issued >= self._wanted:
-                    raise
-                await self._consumed()
-                self._issue()
-                continue
-            self._received += 1
-            return sample
+        if self._received < self._issued:
+            self._session.progress.out_of_budget = True
+            raise StopAsyncIteration
+        if self._issued >= self._wanted:
+            raise StopAsyncIteration
+        await self._consumed()
+        self._issue()
+        try:
+            return await self._stream.__anext__()
+        except StopAsyncIteration:
+            self._session.progress.out_of_budget = True
+            raise
 
     async def _consumed(self) -> None:
         """Wait until what was handed on is consumed: the next wave is sent then. Here whoever asks has consumed it."""
@@ -173,7 +177,12 @@ class ScoredSamples(Samples):
             while self._given:
                 self._start(self._given.popleft(), drawn=False)
             while True:
-                self._start(self._session._read(await self._next()), drawn=True)
+                try:
+                    sample = await self._stream.__anext__()  # pyright: ignore[reportOptionalMemberAccess]
+                except StopAsyncIteration:
+                    sample = await self._next_wave()
+                self._received += 1
+                self._start(self._session._read(sample), drawn=True)
         except StopAsyncIteration:
             self._over = True
             self._arrived.set()

@@ -15,11 +15,11 @@ from ttc.budget import Budget, Ledger
 from ttc.continuation import joined, partial_message
 from ttc.errors import BudgetExhausted, ConfigurationError
 from ttc.models.base import Model
-from ttc.progress import Progress
+from ttc.progress import Progress, Proposal
 from ttc.request import Numbered, Watch
 from ttc.samples import Samples, ScoredSamples
 from ttc.seeds import hashed
-from ttc.types import Candidate, Checkpoint, ForcedAnswer, Message, Query, Request, Sample, Sampling
+from ttc.types import Candidate, ForcedAnswer, Message, Query, Request, Sample, Sampling
 from ttc.verifier import Comparator, Critic, Verdict, Verifier
 
 __all__ = ["Session"]
@@ -72,11 +72,12 @@ class Session:
         self._handed_on: list[Candidate] = []
         self._path: tuple[str | int, ...] = ()
         self._name: tuple[str | int, ...] = ()
+        self._answers: dict[str, bool] = {}
 
     @property
     def candidate(self) -> Candidate | None:
         """The last proposal: the answer, if everything ended now."""
-        return self.progress.proposed[-1][1] if self.progress.proposed else None
+        return self.progress.proposed[-1].candidate if self.progress.proposed else None
 
     # -- drawing ----------------------------------------------------------------------------------------------------
 
@@ -175,7 +176,8 @@ class Session:
             async for more in stream:
                 self._count(Candidate(None, more), note=False)
                 found = self._read(joined(so_far, more, cue, close_thought=close_thought))
-                self.note("continue", **_facts(found), cue=cue, added=more.usage.generated)
+                event = _event("continue", self.progress.consumed.generated, found)
+                self.progress.trace.append({**event, "cue": cue, "added": more.usage.generated})
                 return found
         raise BudgetExhausted(f"the budget has no tokens left for a call of kind '{kind}'")
 
@@ -270,14 +272,17 @@ class Session:
 
         What holds no answer is never proposed over what does, nor a failed call over a text without an answer.
         """
-        if self.candidate is not None and _worth(candidate) < _worth(self.candidate):
-            candidate = self.candidate  # it stands, at what has been paid by now
         p = self.progress
-        prefix, realised = p.consumed.usage(), self._whole.spent
-        if p.proposed and (last := p.proposed[-1][0]).samples == p.drawn and last.prefix == prefix:
-            p.proposed.pop()  # nothing was drawn or spent since: the later word counts
+        prefix = p.consumed.usage()
+        realised = prefix if self._whole.has_spent(p.consumed) else self._whole.spent
+        if p.proposed:
+            last = p.proposed[-1]
+            if candidate.answer is None and _worth(candidate) < _worth(last.candidate):
+                candidate = last.candidate  # it stands, at what has been paid by now
+            if last.samples == p.drawn and last.prefix == prefix:
+                p.proposed.pop()  # nothing was drawn or spent since: the later word counts
         dollars = None if self._ledger.price is None else p.dollars
-        p.proposed.append((Checkpoint(candidate.answer, p.drawn, prefix, realised, 0, dollars), candidate))
+        p.proposed.append(Proposal(candidate, p.drawn, prefix, realised, dollars))
 
     def stop_early(self, why: str) -> None:
         """Say that a stop rule fired; what is in flight is cancelled when the sampling block is left."""
@@ -385,8 +390,12 @@ class Session:
     def _read(self, sample: Sample) -> Candidate:
         """Read the answer of a sample."""
         answer = self.query.answer_type.extract(sample.text) if sample.ok else None
-        if answer is not None and not self.query.answer_type.key(answer):
-            answer = None  # the empty key is that of no answer
+        if answer is not None:
+            known = self._answers.get(answer)
+            if known is None:
+                known = self._answers[answer] = bool(self.query.answer_type.key(answer))
+            if not known:
+                answer = None  # the empty key is that of no answer
         return Candidate(answer, sample)
 
     def _count(self, candidate: Candidate, *, note: bool = True) -> Candidate:
@@ -404,16 +413,18 @@ class Session:
         if note:
             p.drawn += 1
             p.cut += sample.finish == "cut"
-            p.note("sample", _facts(candidate))
+            p.trace.append(_event("sample", p.consumed.generated, candidate))
         return candidate
 
 
 _NO_VERIFIER = "scoring needs a verifier: pass verifier='self_certainty' or 'judge'"
 
 
-def _facts(candidate: Candidate) -> dict[str, Any]:
+def _event(event: str, tokens: int, candidate: Candidate) -> dict[str, Any]:
     sample = candidate.sample
     facts = {
+        "event": event,
+        "tokens": tokens,
         "kind": sample.kind,
         "index": sample.index,
         "answer": candidate.answer,

@@ -107,12 +107,12 @@ async def solve(
         session.warn(f"{len(progress.failures)} calls failed; the first one: {progress.failures[0].error}")
     if progress.cut:
         session.warn(f"{progress.cut} samples were cut by the budget")
-    answer_tokens, measured = await _answer_tokens(model, [proposed for _, proposed in progress.proposed])
+    answer_tokens, measured = await _answer_tokens(model, [p.candidate for p in progress.proposed])
     if not measured:
         session.warn("the tokens of the answer itself are estimated: the server did not count them")
     checkpoints = [
-        Checkpoint(point.answer, point.samples, point.prefix, point.realised, n, point.dollars)
-        for (point, _), n in zip(progress.proposed, answer_tokens, strict=True)
+        Checkpoint(p.candidate.answer, p.samples, p.prefix, p.realised, n, p.dollars)
+        for p, n in zip(progress.proposed, answer_tokens, strict=True)
     ]
     if len(progress.models) > 1:
         checkpoints = [replace(c, prefix=Usage(), realised=Usage()) for c in checkpoints]
@@ -216,20 +216,21 @@ async def _answer_tokens(model: Model, candidates: Sequence[Candidate]) -> tuple
     """
     counts: dict[str, int] = {}
     measured = True
+    distinct = {id(candidate): candidate for candidate in candidates}
     with anyio.move_on_after(COUNTING):
-        for candidate in candidates:
+        for candidate in distinct.values():
             if (answer := candidate.answer) is None or answer in counts or _is_all_of(candidate):
                 continue
             counts[answer], by = await model.count_tokens(answer)
             measured = measured and by != "estimate"
-    tokens: list[int] = []
-    for candidate in candidates:
+    tokens: dict[int, int] = {}
+    for name, candidate in distinct.items():
         answer, visible = candidate.answer, candidate.sample.usage.answer_tokens
         if answer is not None and not _is_all_of(candidate):
             measured = measured and answer in counts
             visible = min(visible, counts.get(answer, -(-len(answer) // 4)))
-        tokens.append(0 if answer is None else visible)
-    return tokens, measured
+        tokens[name] = 0 if answer is None else visible
+    return [tokens[id(candidate)] for candidate in candidates], measured
 
 
 def _is_all_of(candidate: Candidate) -> bool:

@@ -16,7 +16,7 @@ from math import exp
 from statistics import NormalDist
 from struct import Struct
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import anyio
 import anyio.lowlevel
@@ -33,13 +33,8 @@ __all__ = ["Confidence", "Latency", "Lengths", "Revising", "Simulated"]
 _SIX = Struct(">6I")
 _NORMAL = NormalDist()
 _UNIT = 2.0**-32
-_BREATH = 64
+_BREATH = 256
 """Samples between two looks at the event loop: deadlines and other tasks get their turn."""
-
-
-def _numbers(seed: int) -> tuple[int, int, int, int, int, int]:
-    """Six uniform numbers of 32 bits."""
-    return _SIX.unpack(blake2b(b"%d" % seed, digest_size=24).digest())
 
 
 def _normal(quantile: int) -> float:
@@ -96,16 +91,15 @@ class Confidence:
     sigma: float = 1.0
 
 
-@dataclass(slots=True)
-class _Draw:
+class _Draw(NamedTuple):
     """What one request brings: its whole text, its tokens, and uniform numbers (32 bits) for whatever else is drawn."""
 
     text: str
     tokens: int
     right: bool
-    sure: int = 0
-    pace: int = 0
-    luck: int = 0
+    sure: int
+    pace: int
+    luck: int
 
 
 class Simulated(LiveModel):
@@ -250,10 +244,14 @@ class Simulated(LiveModel):
         latency: float = 0.0,
     ) -> Sample:
         """Make the sample of what was drawn; one that did not come to its end says nothing."""
-        row = self.row(request, draw)
-        n_rows = used.generated if row else 0
+        text = draw.text if finish == "stop" else ""
+        if not request.logprobs:
+            return Sample(
+                text=text, usage=used, index=index, seed=seed, kind=request.kind, finish=finish, latency=latency
+            )
+        row, n_rows = self.row(request, draw), used.generated
         return Sample(
-            text=draw.text if finish == "stop" else "",
+            text=text,
             usage=used,
             index=index,
             seed=seed,
@@ -262,7 +260,7 @@ class Simulated(LiveModel):
             latency=latency,
             logprobs=row[:1] * n_rows,
             top_logprobs=(row,) * n_rows,
-            first_choices=((draw.text, row[0]),) if row and request.choices else (),
+            first_choices=((draw.text, row[0]),) if request.choices else (),
         )
 
     def row(self, request: Request, draw: _Draw) -> tuple[float, ...]:
@@ -275,7 +273,9 @@ class Simulated(LiveModel):
 
     def draw(self, request: Request, seed: int, index: int, problem: Problem) -> _Draw:
         """Draw what a request brings: text, tokens, and whether it is right."""
-        skill, slip, length, sure, pace, luck = _numbers(seed)
+        # Six uniform numbers of 32 bits.
+        numbers: tuple[int, ...] = _SIX.unpack(blake2b(b"%d" % seed, digest_size=24).digest())
+        skill, slip, length, sure, pace, luck = numbers
         if request.choices:
             choice: str = request.choices[skill * len(request.choices) >> 32]
             return _Draw(choice, 1, False, sure, pace, luck)
@@ -313,10 +313,11 @@ class InstantStream:
     def __init__(self, model: Simulated, requests: Sequence[Request], ledger: Ledger) -> None:
         self._model = model
         self._ledger = ledger
-        self._batches: deque[Sequence[Request]] = deque([requests] if requests else ())
-        self._at = 0
-        self._breath = 0
+        self._batches: deque[Sequence[Request]] = deque()
+        self._at = self._end = 0
+        self._plain: Numbered | None = None
         self._ready: deque[Sample] = deque()
+        self.issue(requests)
 
     async def __aenter__(self) -> Self:
         """Nothing to start."""
@@ -330,58 +331,64 @@ class InstantStream:
 
     def issue(self, requests: Sequence[Request]) -> None:
         """Add requests behind those that were issued."""
-        self._batches.append(requests)
+        if requests:
+            self._batches.append(requests)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Sample:
-        while not self._ready:
-            if not self._batches:
-                raise StopAsyncIteration
-            batch = self._batches[0]
-            if self._at >= len(batch):
-                self._batches.popleft()
-                self._at = 0
+        while True:
+            if self._ready:
+                return self._ready.popleft()
+            at = self._at
+            if at == self._end:
+                self._next_batch()
                 continue
-            at, self._at = self._at, self._at + 1
-            self._breath += 1
-            if self._breath % _BREATH == 0:
+            self._at = at + 1
+            if at % _BREATH == _BREATH - 1:
                 await anyio.lowlevel.checkpoint()
-            if isinstance(batch, Numbered) and self._plain(batch.request):
-                if not at:
-                    self._look_at(batch.request)
-                index = batch.positions[at]
-                made = self._draw(batch.request, index, batch.seed(index))
-                if made is not None:
+            if (batch := self._plain) is not None:
+                if (made := self._draw(batch, at)) is not None:
                     return made
-            else:
-                try:
-                    self._ready += await self._model.complete(batch[at], self._ledger, lambda: True)
-                except BudgetExhausted:
-                    continue
-        return self._ready.popleft()
+                continue
+            try:
+                self._ready.extend(await self._model.complete(self._batches[0][at], self._ledger, lambda: True))
+            except BudgetExhausted:
+                continue
 
-    def _plain(self, request: Request) -> bool:
-        return request.n == 1 and request.watch is None and request.force is None and not self._model.failures
+    def _next_batch(self) -> None:
+        """Work out what all samples of the next batch have in common."""
+        if self._end:
+            self._batches.popleft()
+        self._at = self._end = 0
+        if not self._batches:
+            raise StopAsyncIteration
+        batch, model = self._batches[0], self._model
+        self._end = len(batch)
+        self._plain = None
+        if isinstance(batch, Numbered):
+            request = batch.request
+            if request.n == 1 and request.watch is None and request.force is None and not model.failures:
+                self._plain = batch
+                self._prompt = model.prompt_of(request.messages)
+                self._problem = model.population.problem(stated(request.messages))
+                self._kind = charged_as(request)
 
-    def _look_at(self, request: Request) -> None:
-        """Work out what all samples of a batch have in common."""
-        self._prompt = self._model.prompt_of(request.messages)
-        self._problem = self._model.population.problem(stated(request.messages))
-        self._kind = charged_as(request)
-
-    def _draw(self, request: Request, index: int, seed: int) -> Sample | None:
+    def _draw(self, batch: Numbered, at: int) -> Sample | None:
         """Draw one sample within the budget, or None where the ledger refuses it."""
-        model, ledger, prompt = self._model, self._ledger, self._prompt
+        model, ledger, request, prompt = self._model, self._ledger, batch.request, self._prompt
+        cap = request.max_tokens
         room = ledger.left(prompt, price=model.price)
-        if room is not None and room < min(request.max_tokens, 16):
+        if room is not None and room < min(cap, 16):
             ledger.refused = True
             return None
+        index = batch.positions[at]
+        seed = batch.seed(index)
         draw = model.draw(request, seed, index, self._problem)
         tokens, finish = draw.tokens, "stop"
-        if tokens > request.max_tokens:
-            tokens, finish = request.max_tokens, "length"
+        if tokens > cap:
+            tokens, finish = cap, "length"
         if room is not None and tokens > room:
             tokens, finish = room, "cut"
         model.sent += 1
