@@ -1,8 +1,6 @@
-"""What strategies must achieve: closed forms and dynamic programs, exact up to rounding, without any sampling.
+"""How often tournaments fail: Chen et al. 2024, arXiv 2411.19477, exactly and by the paper's bounds.
 
-Notation: ``p`` = P(one sample is correct); ``q`` = P(a comparison of a correct and a wrong candidate is won by the
-correct one); ``n`` = candidates; ``k`` = comparisons a pair, or meetings a candidate. Samples are independent, and a
-comparison knows only whether its two candidates are correct.
+``p`` = P(a candidate is correct); ``q`` = P(a comparison of a correct and a wrong candidate is won by the correct one).
 """
 
 from __future__ import annotations
@@ -11,49 +9,50 @@ from math import ceil, exp, log, log2
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ttc.strategies.theory.votes import Floats, binomial, more_than_half, unit_interval
 
 __all__ = [
+    "SameClass",
+    "comparison_accuracy",
     "knockout_bound",
     "knockout_failure",
     "knockout_sufficient",
     "league_bound",
     "league_failure",
-    "majority_accuracy",
 ]
 
 SameClass = Literal["coin", "half", "redraw"]
 """What a meeting of two candidates of one answer class is: a coin, half a point each, or drawn again."""
 
 
-def binomial(n: int, p: float) -> NDArray[np.float64]:
-    """Return P(X = 0), ..., P(X = n) for X ~ Bin(n, p)."""
-    powers = np.cumsum(np.log(np.arange(1, n + 1))) if n else np.zeros(0)
-    logs = np.concatenate(([0.0], powers))  # log j!
-    j = np.arange(n + 1)
-    if p in (0.0, 1.0):
-        return (j == (n if p else 0)).astype(float)
-    return np.exp(logs[n] - logs - logs[::-1] + j * log(p) + (n - j) * log(1 - p))
+def comparison_accuracy(k: int, q: float, *, first_slot: float = 0.0, alternate: bool = True) -> float:
+    """Return how often the correct one of a pair wins more than half of ``k`` comparisons; ties count half.
+
+    Args:
+        k: comparisons.
+        q: how often the judge is right where it judges.
+        first_slot: how often it picks the first slot without judging.
+        alternate: the slots alternate, the first order drawn; else one order, drawn once, is kept. A biased judge
+            that is asked more often tends to 1 with alternation, and to a coin without.
+    """
+    ahead, behind = first_slot + (1 - first_slot) * q, (1 - first_slot) * q  # with the correct one first, or second
+    total = 0.0
+    for starts_first in (True, False):
+        firsts = (k + starts_first) // 2 if alternate else k * starts_first
+        wins = np.convolve(binomial(firsts, ahead), binomial(k - firsts, behind)).astype(np.float64)
+        total += more_than_half(wins) / 2
+    return total
 
 
-def majority_accuracy(n: int, p: float) -> float:
-    """Return how often the majority of ``n`` binary votes is right that are each right with ``p``; ties count half."""
-    mass = binomial(n, p)
-    half = n // 2
-    return float(mass[half + 1 :].sum() + (mass[half] / 2 if n % 2 == 0 else mass[:0].sum()))
-
-
-# -- tournaments: Chen et al. 2024, arXiv 2411.19477 ------------------------------------------------------------------
-
-
-def knockout_failure(n: int, k: int, *, p: float, q: float) -> float:
+def knockout_failure(n: int, k: int, *, p: float, q: float, first_slot: float = 0.0, alternate: bool = True) -> float:
     """Return how often a knockout of ``n`` candidates with ``k`` comparisons a pair ends with a wrong one: exact.
 
     A round turns the failure f of an entrant into f² + 2f(1-f)(1-w), w being the accuracy of a majority of k (an even
     k's ties are drawn by lot, so that k = 2m does what k = 2m-1 does). An odd one has a bye and comes first in the next
     round, as in :class:`ttc.strategies.bracket.Bracket`; those whose way was another are followed one by one.
     """
-    lose = 1 - majority_accuracy(k, q)
+    lose = 1 - comparison_accuracy(k, q, first_slot=first_slot, alternate=alternate)
 
     def meet(a: float, b: float) -> float:
         return a * b + (a * (1 - b) + b * (1 - a)) * lose
@@ -80,7 +79,7 @@ def knockout_sufficient(failure: float, *, p: float, q: float) -> tuple[int, int
     n >= ln(2/δ)/p, and k >= ln(2 ceil(log2 n)/δ) / (2(q-1/2)²).
     """
     n = ceil(log(2 / failure) / p)
-    return n, ceil(log(2 * ceil(log2(n)) / failure) / (2 * (q - 0.5) ** 2))
+    return n, ceil(log(2 * max(1, ceil(log2(n))) / failure) / (2 * (q - 0.5) ** 2))
 
 
 def league_failure(n: int, k: int, *, p: float, q: float, same: SameClass = "coin") -> float:
@@ -99,8 +98,7 @@ def league_failure(n: int, k: int, *, p: float, q: float, same: SameClass = "coi
     """
     fail = float((1 - p) ** n)
     mass = binomial(n, p)
-    nodes, weights = np.polynomial.legendre.leggauss(min(n // 2 + 1, 64))
-    jitter, weights = (nodes + 1) / 2, weights / 2  # exact up to degree 127, and far beyond within rounding
+    jitter, weights = unit_interval(min(n // 2 + 1, 64))  # exact up to degree 127, and far beyond within rounding
     for c in range(1, n):
         if mass[c] < 1e-15:
             continue
@@ -113,7 +111,7 @@ def league_failure(n: int, k: int, *, p: float, q: float, same: SameClass = "coi
     return fail
 
 
-def _scores(k: int, win: float, *, alike: float, same: SameClass) -> NDArray[np.float64]:
+def _scores(k: int, win: float, *, alike: float, same: SameClass) -> Floats:
     """Return the distribution of a candidate's score over ``k`` meetings, in steps of half a point where there are."""
     if same == "half":
         meeting = np.array([(1 - alike) * (1 - win), alike, (1 - alike) * win])
