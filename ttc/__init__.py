@@ -26,10 +26,12 @@ if TYPE_CHECKING:
         TTCError,
         UnknownName,
     )
+    from ttc.evals.tournaments import plan_from
     from ttc.models.base import Model
     from ttc.models.vllm_server import VLLMServer
     from ttc.session import Session
     from ttc.solve import solve, solve_many
+    from ttc.strategies.plan import plan
     from ttc.strategy import Strategy
     from ttc.types import (
         AnswerType,
@@ -83,6 +85,8 @@ __all__ = [
     "VLLMServer",
     "Verifier",
     "__version__",
+    "plan",
+    "plan_from",
     "solve",
     "solve_many",
     "wrap",
@@ -112,6 +116,8 @@ _HOMES = {
     "Model": "ttc.models.base",
     "Session": "ttc.session",
     "Strategy": "ttc.strategy",
+    "plan": "ttc.strategies.plan",
+    "plan_from": "ttc.evals.tournaments",
     "VLLMServer": "ttc.models.vllm_server",
     "wrap": "ttc.wrap",
 }

@@ -176,10 +176,10 @@ def _unit(unit: UnitRecord, strategy: str, setting: str) -> dict[str, Any]:
 
 
 def _flat(trace: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield the events of a trace and those within them; a match is what its comparisons were."""
+    """Yield the events of a trace and those within them; matches and scores show as what is in them."""
     for event in trace:
         inner: Sequence[Mapping[str, Any]] = event.get("events", ())
-        if not inner or any(e.get("event") != "compare" for e in inner):
+        if not inner or any(e.get("event") not in ("compare", "score") for e in inner):
             yield {k: v for k, v in event.items() if k != "events"}
         yield from _flat(inner)
 

@@ -94,6 +94,22 @@ async def test_options_override_a_file(tmp_path: Path, questions: str) -> None:
     assert (card["config"]["seed"], card["config"]["limit"]) == (3, 2)
 
 
+async def test_the_limit_of_a_query_joins_its_budget_and_overrides_that_of_a_file(
+    tmp_path: Path, questions: str
+) -> None:
+    settings = f'suites = ["{questions}"]\nstrategies = ["single"]\nbudget = "300,seconds=20"\n'
+    (tmp_path / "eval.toml").write_text(settings)
+    async with FakeServer(reply=reply) as server:
+        for run_id, given in (("file", []), ("option", ["--budget", "calls=5"])):
+            arguments = ["--config", "eval.toml", "--base-url", server.url, "--max-tokens", "400", *given]
+            await ttc(tmp_path, "eval", *arguments, "--run-id", run_id, "--no-report")
+    cards = [orjson.loads((tmp_path / "runs" / name / "run.json").read_bytes()) for name in ("file", "option")]
+    assert [card["config"]["budget"] for card in cards] == [
+        "generated_tokens=400,seconds=20.0",
+        "generated_tokens=400,calls=5",
+    ]
+
+
 async def test_ctrl_c_says_how_to_go_on(tmp_path: Path, questions: str) -> None:
     async with FakeServer(reply=reply, token_delay=0.01) as server:
         arguments = ["eval", questions, "--base-url", server.url, "-s", "majority:n=4,stop=never", "--run-id", "cut"]
@@ -127,7 +143,10 @@ async def test_mistakes_are_one_line(tmp_path: Path, questions: str) -> None:
             ([questions, "--model", "other"], "fake"),
             (["--resume", "nothing"], "there is no run"),
             (["--resume", "nothing", "--seed", "1"], "leave out: seed"),
-            ([questions, "-s", "single", "--max-tokens", "500"], "do not fit"),
+            ([questions, "-s", "single", "--sample-tokens", "500"], "do not fit"),
+            ([questions, "--max-tokens", "9", "--budget", "30"], "both limit the generated tokens"),
+            ([questions, "--max-tokens", "0"], "a limit must be a positive number"),
+            (["--resume", "nothing", "--max-tokens", "9"], "leave out: max_tokens"),
         ]
         for arguments, words in wrong:
             out, err = await ttc(tmp_path, "eval", *arguments, *here, code=2)

@@ -36,7 +36,8 @@ def test_lists_one_kind_alone(kind: str) -> None:
 
 def test_a_strategy_comes_with_parameters_cost_and_paper() -> None:
     knockout = next(e for e in catalogue(What.STRATEGIES)["strategies"] if e["name"] == "knockout")
-    assert {p["name"]: p["default"] for p in knockout["parameters"]} == {"n": 8, "k": 2}
+    parameters = {p["name"]: (p["type"], p["default"], p["range"]) for p in knockout["parameters"]}
+    assert (parameters["n"], parameters["k"]) == (("int", 8, "1 to 1024"), ("int", 2, "1 to 64"))
     assert all(p["description"] for p in knockout["parameters"])
     assert "k(n-1)" in knockout["cost"]
     assert "2411.19477" in knockout["paper"]
@@ -70,10 +71,22 @@ def test_an_entry_point_that_cannot_be_imported_does_not_hide_the_others(monkeyp
     assert "no_such_package" in RUN.invoke(app, ["list", "strategies"]).stdout
 
 
-def test_the_table_names_parameters_with_their_defaults() -> None:
-    shown = RUN.invoke(app, ["list", "strategies"], env={"COLUMNS": "200"}).stdout
-    for word in ("majority", "knockout", "n=8", "k=2", "cost"):
-        assert word in shown
+def test_people_see_parameters_with_type_range_and_default_cost_and_paper() -> None:
+    shown = RUN.invoke(app, ["list", "strategies"], env={"COLUMNS": "80"}).stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    sections = {part.splitlines()[0]: part for part in shown.split("\n\n")}
+    for entry in catalogue(What.STRATEGIES)["strategies"]:
+        words = " ".join(sections[entry["name"]].split())
+        assert entry["description"] in words
+        assert f"cost: {entry['cost']}" in words
+        assert entry["paper"] in words
+        for p in entry["parameters"]:
+            assert f" {p['name']}=" in words
+            assert p["description"] in words
+            assert p["range"] in words or p["type"] == "bool"
+    assert "n=8 int, 1 to 1024: candidates" in " ".join(sections["knockout"].split())
+    assert "weighted=true bool:" in " ".join(sections["best_of_n"].split())
+    assert "wave=none int, at least 1:" in " ".join(sections["majority"].split())
 
 
 def test_an_unknown_kind_is_refused() -> None:

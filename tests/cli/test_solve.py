@@ -32,10 +32,34 @@ async def test_the_answer_comes_with_what_it_cost_and_what_happened() -> None:
     async with FakeServer(reply=reply) as server:
         out, _ = await solve("3+4?", "-s", "knockout:n=4,k=2", "--base-url", server.url, "--trace")
     assert "answer  7" in out or "answer  8" in out
-    assert "generate" in out
+    rows = {words[0]: words[1:] for line in out.splitlines() if (words := line.split())}
+    generate, judge, total = (list(map(int, rows[kind])) for kind in ("generate", "judge", "total"))
+    assert total == [a + b for a, b in zip(generate, judge, strict=True)]
+    assert generate[0] == 4
     assert "thinking tokens of" in out
-    assert out.count("sample ") == 4
-    assert "compare" in out
+    assert "ended by: " in out
+    trace = out[out.index("what happened") :]
+    assert trace.count("sample #") == 4
+    assert trace.count("├─ compare ") + trace.count("└─ compare ") == judge[0]
+    assert "│  └─ compare " in trace  # within its match
+
+
+async def test_the_limit_of_the_query_is_not_the_cap_of_a_sample() -> None:
+    async with FakeServer(reply=reply) as server:
+        arguments = ("3+4?", "-s", "majority:n=50", "--max-tokens", "60", "--base-url", server.url, "--json")
+        out, _ = await solve(*arguments)
+        assert server.generated_tokens <= json.loads(out)["generated_tokens"] <= 60
+        sent = len(server.requests)
+        out, _ = await solve("3+4?", "-s", "majority:n=2,stop=never", "--sample-tokens", "99", "--base-url", server.url)
+        assert {body["max_tokens"] for body in server.requests[sent:] if body.get("stream")} == {99}
+
+
+async def test_limits_add_up() -> None:
+    async with FakeServer(reply=reply) as server:
+        limits = ("--max-tokens", "4000", "--budget", "calls=3", "--deadline", "20")
+        out, _ = await solve("3+4?", "-s", "majority:n=9", *limits, "--base-url", server.url, "--json")
+    assert json.loads(out)["calls"] == {"generate": 3}
+    assert json.loads(out)["ended_by"] == "budget"
 
 
 async def test_plain_data_for_machines() -> None:
@@ -74,13 +98,20 @@ async def test_each_mistake_is_one_line() -> None:
             (("hi", "--verifier", "jugde", "-s", "best_of_n", *here), "Did you mean 'judge'"),
             (("hi", "--budget", "tokens=3", *here), "unknown limit 'tokens'"),
             (("hi", "--model", "other", *here), "other"),
-            (("hi", "--max-tokens", "5000", *here), "--max-tokens"),
+            (("hi", "-s", "majority:m=3", *here), "Did you mean 'n' (samples; 1 to 4096)?"),
+            (("hi", "-s", "majority:n=0", *here), "n=0: must be 1 to 4096"),
+            (("hi", "--max-tokens", "-5", *here), "--max-tokens -5: a limit must be a positive number"),
+            (("hi", "--budget", "-5", *here), "generated_tokens=-5: a limit must be a positive number"),
+            (("hi", "--budget", "calls=0", *here), "calls=0: a limit must be a positive number"),
+            (("hi", "--deadline", "-1", *here), "seconds=-1.0: a limit must be a positive number"),
+            (("hi", "--max-tokens", "9", "--budget", "30", *here), "both limit the generated tokens"),
+            (("hi", "--sample-tokens", "5000", *here), "do not fit"),
             ((" ", *here), "the prompt is empty"),
             (("hi", "--base-url", "http://127.0.0.1:9"), "is the server running?"),
         ]
         for arguments, says in wrong:
             out, err = await solve(*arguments, code=2)
-            assert out == "" or "--max-tokens" in err
+            assert out == "" or "do not fit" in err
             (line,) = err.strip().splitlines()
             assert line.startswith("ttc: ")
             assert says in line

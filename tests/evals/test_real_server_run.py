@@ -69,7 +69,7 @@ async def test_stopped_and_resumed_a_run_pays_for_nothing_acknowledged_twice(
     vllm_server: RunningServer, tmp_path: Path, how: signal.Signals
 ) -> None:
     settings = ("arithmetic:per_family=4", "-s", "single", "-s", "majority:n=6,stop=never", "-s", "knockout:n=3")
-    options = ("--base-url", vllm_server.base_url, "--max-tokens", str(CAP), "--run-id", "r", "--concurrency", "6")
+    options = ("--base-url", vllm_server.base_url, "--sample-tokens", str(CAP), "--run-id", "r", "--concurrency", "6")
     async with VLLMServer(vllm_server.base_url) as model:
         start = await at_rest(model)
         process = ttc(*settings, *options, runs=tmp_path)
@@ -145,11 +145,11 @@ async def test_every_strategy_counts_what_the_server_counts(
 
 async def test_the_command_line_solves_against_any_server(vllm_server: RunningServer) -> None:
     command = [sys.executable, "-m", "ttc", "solve", "What is 2 + 3?", "--base-url", vllm_server.base_url, "--json"]
-    done = await anyio.run_process([*command, "-s", "majority:n=4", "--max-tokens", "60", "--budget", "200"])
+    done = await anyio.run_process([*command, "-s", "majority:n=4", "--sample-tokens", "60", "--budget", "200"])
     outcome = json.loads(done.stdout)
     assert outcome["generated_tokens"] <= 200
     assert outcome["usage"]["generate"]["prompt_tokens"] > 0
-    too_long = await anyio.run_process([*command, "--max-tokens", "100000"], check=False)
+    too_long = await anyio.run_process([*command, "--sample-tokens", "100000"], check=False)
     assert too_long.returncode == 2
     assert too_long.stderr.decode().count("\n") == 1
-    assert "--max-tokens" in too_long.stderr.decode()
+    assert "--sample-tokens" in too_long.stderr.decode()

@@ -11,6 +11,7 @@ import ttc
 from ttc.cli.doctor import doctor
 from ttc.cli.eval import eval_command
 from ttc.cli.list import list_command
+from ttc.cli.plan import plan_command
 from ttc.cli.report import report
 from ttc.cli.solve import solve_command
 from ttc.cli.up import up
@@ -48,6 +49,7 @@ app.command("doctor")(doctor)
 app.command("solve")(solve_command)
 app.command("eval")(eval_command)
 app.command("report")(report)
+app.command("plan")(plan_command)
 app.command("list")(list_command)
 
 

@@ -12,7 +12,9 @@ import anyio
 import typer
 from rich.console import Console
 
+from ttc.cli.completion import strategy_names
 from ttc.cli.connection import DEFAULT_URL, connect
+from ttc.cli.limits import with_max_tokens
 from ttc.errors import ConfigurationError, MissingExtra
 
 if TYPE_CHECKING:
@@ -31,7 +33,10 @@ def eval_command(
         list[str] | None, typer.Argument(help="e.g. arithmetic, gsm8k:path=FILE (see 'ttc list').")
     ] = None,
     strategy: Annotated[
-        list[str] | None, typer.Option("--strategy", "-s", help="Once per strategy, e.g. -s single -s knockout:k=2.")
+        list[str] | None,
+        typer.Option(
+            "--strategy", "-s", autocompletion=strategy_names, help="Once per strategy, e.g. -s single -s knockout:k=2."
+        ),
     ] = None,
     budgets: Annotated[
         str | None, typer.Option(help="Values of n for strategies that name none, e.g. 1,2,4,8,16.")
@@ -43,11 +48,10 @@ def eval_command(
     up: Annotated[str | None, typer.Option(help="Start a server for this model first, e.g. smollm2.")] = None,
     verifier: Annotated[str | None, typer.Option(help="For best_of_n: self_certainty or judge.")] = None,
     comparator: Annotated[str | None, typer.Option(help="For knockout: judge.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Cap on one sample.")] = None,
+    sample_tokens: Annotated[int | None, typer.Option(min=1, help="Cap on the generated tokens of one sample.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0)] = None,
-    budget: Annotated[
-        str | None, typer.Option(help="Hard limits per query, e.g. generated_tokens=4000,seconds=20.")
-    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Hard limit on the generated tokens of a query.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Further hard limits per query, e.g. calls=20,seconds=20.")] = None,
     total_tokens: Annotated[int | None, typer.Option(min=1, help="Hard limit on the tokens of the whole run.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Problems per suite, drawn evenly from its levels.")] = None,
@@ -76,7 +80,8 @@ def eval_command(
         "up": up,
         "verifier": verifier,
         "comparator": comparator,
-        "sampling": {"max_tokens": max_tokens, "temperature": temperature},
+        "sampling": {"max_tokens": sample_tokens, "temperature": temperature},
+        "max_tokens": max_tokens,
         "budget": budget,
         "total_tokens": total_tokens,
         "seed": seed,
@@ -101,6 +106,8 @@ def _settings(file: Path | None, given: dict[str, Any], runs: Path) -> EvalConfi
 
     data = read_toml(file) if file is not None else {}
     sampling = {**data.get("sampling", {}), **given.get("sampling", {})}
+    if (max_tokens := given.pop("max_tokens", None)) is not None:
+        given["budget"] = with_max_tokens(max_tokens, of_option=given.get("budget"), of_file=data.get("budget", ""))
     data = {**data, **given, "sampling": sampling}
     if runs != RUNS or "runs" not in data:
         data["runs"] = runs

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, cast
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 import orjson
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from ttc import registry
 from ttc.errors import TTCError
@@ -49,19 +49,20 @@ def list_command(
         print(orjson.dumps(listed, option=orjson.OPT_INDENT_2).decode())
         return
     console = Console()
-    for i, (kind, entries) in enumerate(listed.items()):
-        if i:
-            console.print()
-        console.print(_table(kind, entries))
-    console.print("\nParameters go behind a colon, as in majority:n=16,wave=4", highlight=False, style="dim")
+    for kind, entries in listed.items():
+        console.print(f"{kind}\n", style="bold underline", highlight=False)
+        for entry in entries:
+            _show(entry, console)
+    console.print("Parameters go behind a colon, as in majority:n=16,wave=4", highlight=False, style="dim")
 
 
 def catalogue(what: What = What.ALL) -> dict[str, list[dict[str, Any]]]:
     """Return what is registered as plain data, by kind.
 
     Every entry has ``name``, ``description`` and ``parameters`` (each with ``name``, ``type``, ``default``,
-    ``description``). Strategies add ``cost``, ``paper``, ``needs`` and ``prefix_valid``; suites ``ready`` and
-    ``missing`` (what has to be got first, and how). One that cannot be imported has its ``error`` in their place.
+    ``range`` and ``description``). Strategies add ``cost``, ``paper``, ``needs`` and ``prefix_valid``; suites
+    ``ready`` and ``missing`` (what has to be got first, and how). One that cannot be imported has its ``error``
+    in their place.
     """
     kinds = [w for w in _KINDS if what in (w, What.ALL)]
     return {w.value: [_entry(_KINDS[w], name) for name in registry.names(_KINDS[w])] for w in kinds}
@@ -98,6 +99,7 @@ def _parameters(thing: Any) -> list[dict[str, Any]]:
             "type": _type(field.annotation),
             "default": None if field.is_required() else _plain(field.get_default(call_default_factory=True)),
             "required": field.is_required(),
+            "range": registry.valid_range(field),
             "description": field.description or "",
         }
         for name, field in fields.items()
@@ -105,13 +107,21 @@ def _parameters(thing: Any) -> list[dict[str, Any]]:
 
 
 def _type(annotation: Any) -> str:
-    if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
-        return annotation.__name__
-    return str(annotation).replace("typing.", "")
+    """Name a type as people know it: ``int``, ``choice``, ``list``; None stands for a default and is no type."""
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(_type(t) for t in get_args(annotation) if t is not NoneType)
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _type(get_args(annotation)[0])
+    if origin is Literal:
+        return "choice"
+    if origin in (list, tuple, set, frozenset):
+        return "list"
+    return getattr(annotation, "__name__", str(annotation))
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, int | float | str):
         return value
     if isinstance(value, list | tuple):
         return f"[{','.join(map(str, cast('Sequence[object]', value)))}]"
@@ -127,29 +137,38 @@ def _missing(suite: Callable[[], Any]) -> str:
         return "it has parameters without a default"
 
 
-def _table(kind: str, entries: list[dict[str, Any]]) -> Table:
-    table = Table(title=kind, title_justify="left", title_style="bold", show_header=False, show_edge=False, box=None)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for entry in entries:
-        table.add_row(entry["name"], "\n".join(_lines(entry)))
-    return table
+def _show(entry: dict[str, Any], console: Console) -> None:
+    """Print an entry: its name, what it does, a line per parameter, and what else there is to know."""
+    console.print(Text(entry["name"], style="bold"))
+    for number, line in enumerate(_lines(entry)):
+        hang = 6 if number else 2  # a parameter that goes on below stands out from the next one
+        for i, part in enumerate(line.wrap(console, max(20, console.width - hang))):
+            part.rstrip()
+            console.print(Text(" " * (hang if i else 2)) + part)
+    console.print()
 
 
-def _lines(entry: dict[str, Any]) -> Iterator[str]:
+def _lines(entry: dict[str, Any]) -> Iterator[Text]:
     if error := entry.get("error"):
-        yield f"[red]{escape(error)}[/]"
+        yield Text(error, style="red")
         return
-    yield escape(entry["description"])
+    yield Text(entry["description"])
     for p in entry["parameters"]:
-        value = "required" if p["required"] else "none" if p["default"] is None else p["default"]
-        yield f"  [cyan]{escape(p['name'])}[/]={escape(str(value))}  [dim]{escape(p['description'])}[/]"
+        words = {"bool": [p["type"]], "choice": [p["range"]]}.get(p["type"], [p["type"], p["range"]])
+        about = ", ".join(filter(None, words))
+        yield Text.assemble((p["name"], "cyan"), f"={_default(p)}", (f"  {about}: {p['description']}", "dim"))
     for fact in ("cost", "paper"):
         if entry.get(fact):
-            yield f"  [dim]{fact}:[/] {escape(entry[fact])}"
+            yield Text.assemble((f"{fact}: ", "dim"), entry[fact])
     if entry.get("needs"):
-        yield f"  [dim]needs:[/] a {' and a '.join(entry['needs'])}"
+        yield Text.assemble(("needs: ", "dim"), f"a {' and a '.join(entry['needs'])}")
     if "ready" in entry:
-        yield (
-            "  [green]can run now[/]" if entry["ready"] else f"  [yellow]cannot run yet:[/] {escape(entry['missing'])}"
-        )
+        ready, missing = ("can run now", "green"), ("cannot run yet: ", "yellow")
+        yield Text.assemble(ready) if entry["ready"] else Text.assemble(missing, entry["missing"])
+
+
+def _default(parameter: dict[str, Any]) -> str:
+    default = parameter["default"]
+    if parameter["required"]:
+        return "required"
+    return str(default).lower() if isinstance(default, bool) else "none" if default in (None, "") else str(default)

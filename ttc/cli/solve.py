@@ -10,13 +10,14 @@ import anyio
 import orjson
 import typer
 
-from ttc.budget import Budget
+from ttc.cli.completion import strategy_names
 from ttc.cli.connection import DEFAULT_URL, connect
+from ttc.cli.limits import limits
 from ttc.errors import ConfigurationError
-from ttc.types import Outcome, Query, Sampling
+from ttc.types import Outcome, Query, Sampling, Usage
 
 if TYPE_CHECKING:
-    from rich.tree import Tree
+    from rich.table import Table
 
 __all__ = ["solve_command"]
 
@@ -24,7 +25,8 @@ __all__ = ["solve_command"]
 def solve_command(
     prompt: Annotated[str, typer.Argument(help="The question; '-' reads it from standard input.")],
     strategy: Annotated[
-        str, typer.Option("--strategy", "-s", help="e.g. majority:n=16 (see 'ttc list').")
+        str,
+        typer.Option("--strategy", "-s", autocompletion=strategy_names, help="e.g. majority:n=16 (see 'ttc list')."),
     ] = "majority",
     base_url: Annotated[str, typer.Option(envvar="TTC_BASE_URL", help="A vLLM server.")] = DEFAULT_URL,
     model: Annotated[str | None, typer.Option(help="Model name; by default the only one served.")] = None,
@@ -32,14 +34,17 @@ def solve_command(
     answer: Annotated[str, typer.Option(help="Answer type: text, number, maths, choice.")] = "number",
     verifier: Annotated[str | None, typer.Option(help="For best_of_n: self_certainty or judge.")] = None,
     comparator: Annotated[str | None, typer.Option(help="For knockout: judge.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Cap on one sample.")] = 512,
+    sample_tokens: Annotated[int, typer.Option(min=1, help="Cap on the generated tokens of one sample.")] = 512,
     temperature: Annotated[float, typer.Option(min=0)] = 0.7,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Hard limit on the generated tokens of the whole query.")
+    ] = None,
     budget: Annotated[
-        str, typer.Option(help="Hard limits: a number of generated tokens, or generated_tokens=4000,calls=20,...")
+        str, typer.Option(help="Further hard limits: calls=20,total_tokens=9000,dollars=.01 or generated_tokens=4000.")
     ] = "",
     deadline: Annotated[float | None, typer.Option(help="Seconds; the best answer by then is returned.")] = None,
     seed: Annotated[int, typer.Option()] = 0,
-    trace: Annotated[bool, typer.Option("--trace", help="Show what happened.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Show what happened, as a tree.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Solve one prompt, and show the answer and what it cost."""
@@ -52,9 +57,9 @@ def solve_command(
         raise ConfigurationError("the prompt is empty")
     made = make_strategy(strategy)
     needs = made.requires()
-    limits = Budget.parse(budget)
+    allowed = limits(budget, max_tokens)
     if deadline is not None:
-        limits = replace(limits, seconds=deadline)
+        allowed = replace(allowed, seconds=deadline)
     query = Query.of(prompt, answer_type=answer)
 
     async def run() -> Outcome:
@@ -63,10 +68,10 @@ def solve_command(
                 query,
                 made,
                 connected,
-                budget=limits,
+                budget=allowed,
                 verifier=verifier or ("self_certainty" if "verifier" in needs else None),
                 comparator=comparator or ("judge" if "comparator" in needs else None),
-                sampling=Sampling(max_tokens=max_tokens, temperature=temperature),
+                sampling=Sampling(max_tokens=sample_tokens, temperature=temperature),
                 seed=seed,
             )
 
@@ -106,47 +111,44 @@ def outcome_as_data(outcome: Outcome) -> dict[str, object]:
 
 
 def show(outcome: Outcome, *, trace: bool) -> None:
-    """Print an outcome for people."""
+    """Print an outcome for people: the answer, the ledger by kind of call, how it ended, and what happened."""
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     console = Console()
     if outcome.candidate and outcome.candidate.sample.text.strip() != (outcome.answer or "").strip():
         console.print(Text(outcome.candidate.sample.text.strip(), style="dim"))
     console.print(Text.assemble("answer  ", (outcome.answer or "none", "bold green" if outcome.answer else "bold red")))
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("kind", "calls", "prompt", "cached", "thoughts", "visible"):
-        table.add_column(column, justify="left" if column == "kind" else "right")
-    for kind, usage in outcome.usage.items():
-        bound = "≤" if usage.upper_bound else ""
-        table.add_row(
-            kind,
-            str(outcome.calls.get(kind, 0)),
-            str(usage.prompt_tokens),
-            str(usage.cached_tokens),
-            str(usage.reasoning_tokens),
-            f"{bound}{usage.answer_tokens}",
-        )
-    console.print(table)
+    console.print(ledger_table(outcome))
     dollars = f", ${outcome.dollars:.6f}" if outcome.dollars is not None else ""
     console.print(
-        f"{outcome.thinking_tokens} thinking tokens of {outcome.generated_tokens} generated, "
+        f"{outcome.thinking_tokens:,} thinking tokens of {outcome.generated_tokens:,} generated, "
         f"{outcome.seconds:.1f} s{dollars}, ended by: {outcome.ended_by}"
     )
     for warning in outcome.warnings:
         console.print(Text(f"note: {warning}", style="yellow"))
     if trace:
-        console.print(trace_tree(outcome))
+        from ttc.cli.trace import show_trace
+
+        console.print()
+        show_trace(outcome.trace, console)
 
 
-def trace_tree(outcome: Outcome) -> Tree:
-    """Draw what happened as a tree: one line an event, with the tokens spent by then."""
-    from rich.text import Text
-    from rich.tree import Tree
+def ledger_table(outcome: Outcome) -> Table:
+    """Draw the ledger: a row per kind of call, and one for all of them. An upper bound is marked as one."""
+    from rich.table import Table
 
-    tree = Tree("trace (tokens by then)")
-    for event in outcome.trace:
-        facts = ", ".join(f"{k}={v}" for k, v in event.items() if k not in ("event", "tokens") and v is not False)
-        tree.add(Text(f"{event['tokens']:>6}  {event['event']:<10} {facts}"))
-    return tree
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("kind", "calls", "prompt", "cached", "thoughts", "visible", "generated"):
+        table.add_column(column, justify="left" if column == "kind" else "right")
+
+    def add(kind: str, calls: int, usage: Usage, style: str = "") -> None:
+        bound = "≤" if usage.upper_bound else ""
+        numbers = (calls, usage.prompt_tokens, usage.cached_tokens, usage.reasoning_tokens)
+        visible = (f"{bound}{n:,}" for n in (usage.answer_tokens, usage.generated))
+        table.add_row(kind, *(f"{n:,}" for n in numbers), *visible, style=style)
+
+    for kind, usage in outcome.usage.items():
+        add(kind, outcome.calls.get(kind, 0), usage)
+    add("total", sum(outcome.calls.values()), outcome.total_usage, "bold")
+    return table
