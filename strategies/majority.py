@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ttc.session import Session
-from ttc.strategies.vote import CLAMP, Vote, leads_beyond_doubt, log_odds
+from ttc.strategies.vote import Vote, leads_beyond_doubt, log_odds
 from ttc.strategy import Strategy
 from ttc.types import Candidate, Query
 
@@ -84,7 +84,7 @@ class Majority(Strategy):
         """Return the name of the stop rule that fires, or nothing."""
         if self.stop == "never":
             return ""
-        if self.certain and vote.certain(remaining, most=log_odds(1 - CLAMP) if self.weights == "log_odds" else 1.0):
+        if self.certain and vote.certain(remaining, most=-log_odds(0) if self.weights == "log_odds" else 1.0):
             return "certain"
         if self.stop == "beta":
             first, second = (*vote.counts(), 0, 0)[:2]

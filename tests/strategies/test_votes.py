@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
+from math import log
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ttc.models.scripted import Scripted
 from ttc.solve import solve
-from ttc.strategies.vote import Vote, leads_beyond_doubt
+from ttc.strategies.vote import Vote, leads_beyond_doubt, log_odds
 from ttc.types import Candidate, Query, Request, Sample, TextAnswer
 
 
@@ -68,6 +70,97 @@ def test_ties_break_by_score_and_then_by_a_seeded_lot() -> None:
         vote.add(candidate("second"))
         wins += vote.leader() is vote.classes[0]
     assert 150 < wins < 250  # neither the first to arrive nor the last
+
+
+def test_the_best_scored_member_speaks_for_its_class() -> None:
+    vote = Vote(TextAnswer(), random.Random(0))
+    for i, (answer, score) in enumerate([("a", None), ("A", 0.2), ("a ", 0.7), ("a", 0.7)]):
+        vote.add(candidate(answer, i, score))
+    assert vote.classes[0].best.sample.index == 2
+    plain = Vote(TextAnswer(), random.Random(0))
+    for i in range(3):
+        plain.add(candidate("a", i))
+    assert plain.classes[0].best.sample.index == 0
+
+
+BALLOTS = st.lists(st.tuples(st.sampled_from([None, *"1234567", "11", "12"]), st.floats(-1, 1)), max_size=30)
+
+
+@given(ballots=BALLOTS, remaining=st.integers(0, 5))
+def test_what_is_kept_by_increments_is_what_a_recount_finds(
+    ballots: list[tuple[str | None, float]], remaining: int
+) -> None:
+    vote = Vote(Mod10(), random.Random(0))
+    for i, (answer, weight) in enumerate(ballots):
+        vote.add(candidate(answer, i, abs(weight)), weight=weight)
+        # the rival that is remembered must not outlive a fall of the leader, or a join
+        vote.certain(remaining)
+        leader = max(vote.classes, key=lambda c: c.standing, default=None)
+        assert vote.leader() is leader
+        others = [c.weight for c in vote.classes if c is not leader]
+        beaten = leader is not None and leader.weight > max([0.0, *others]) + remaining
+        assert vote.certain(remaining) == beaten
+        members = [m for c in vote.classes for m in c.members]
+        assert len(members) + vote.abstained == i + 1
+        for c in vote.classes:
+            assert c.weight == pytest.approx(sum(ballots[m.sample.index][1] for m in c.members))
+            assert vote.unanimous(c.members)
+            assert not vote.unanimous([*c.members, candidate(None)])
+        assert len(vote.classes) < 2 or not vote.unanimous(members)
+
+
+@given(
+    ballots=st.lists(st.tuples(st.sampled_from([None, *"abc"]), st.floats(-1, 1)), min_size=1, max_size=12),
+    plain=st.booleans(),
+)
+def test_a_certain_leader_is_never_overtaken(ballots: list[tuple[str | None, float]], plain: bool) -> None:
+    vote, sure = Vote(TextAnswer(), random.Random(0)), None
+    for i, (answer, weight) in enumerate(ballots):
+        vote.add(candidate(answer, i), weight=1.0 if plain else weight)
+        if sure is None and vote.certain(len(ballots) - i - 1):
+            sure = vote.leader()
+    assert sure is None or vote.leader() is sure
+
+
+def test_a_leader_of_negative_weight_is_never_certain() -> None:
+    vote = Vote(TextAnswer(), random.Random(0))
+    vote.add(candidate("a"), weight=-0.5)
+    leader = vote.leader()
+    assert leader is not None
+    assert leader.best.answer == "a"
+    assert not vote.certain(1)
+    assert vote.share() == 0.0
+
+
+def test_a_share_is_one_of_what_speaks_for_answers() -> None:
+    vote = Vote(TextAnswer(), random.Random(0))
+    for answer, weight in (("a", 3.0), ("b", 1.0), ("c", -5.0), (None, 1.0)):
+        vote.add(candidate(answer), weight=weight)
+    assert vote.share() == 0.75
+
+
+class Counting(TextAnswer):
+    """Counts what is asked of it."""
+
+    asked = 0
+
+    def key(self, answer: str) -> str:
+        Counting.asked += 1
+        return super().key(answer)
+
+
+def test_an_answer_is_looked_into_once_however_often_it_is_given() -> None:
+    vote = Vote(Counting(), random.Random(0))
+    for i in range(1000):
+        vote.add(candidate("ab"[i % 2], i))
+    assert Counting.asked <= 4  # a key each, and one comparison of the two
+    assert vote.counts() == [500, 500]
+
+
+def test_log_odds_are_clamped_and_odd() -> None:
+    assert log_odds(0.9) == pytest.approx(log(9))
+    assert log_odds(0.3) == pytest.approx(-log_odds(0.7))
+    assert log_odds(1.0) == pytest.approx(log(99))
 
 
 @pytest.mark.parametrize(("first", "second"), [(4, 0), (6, 1), (8, 2), (9, 3)])
@@ -182,30 +275,6 @@ async def test_knockout_alternates_the_slots_of_a_pair() -> None:
     assert all(a != b for a, b in zip(firsts[::2], firsts[1::2], strict=True))
     assert 10 < wins.count("left") < 50  # a split pair is a tie, drawn by lot
     assert 10 < firsts[::2].count(True) < 50  # and which of them is first is drawn too
-
-
-@pytest.mark.anyio
-async def test_best_of_n_takes_the_best_and_never_a_sample_without_an_answer() -> None:
-    def reply(request: Request) -> Sample:
-        text, sure = [("", 9.0), ("meek", 0.1), ("bold", 3.0), ("meek", 0.1)][request.index]
-        return Sample(text=text, top_logprobs=((-sure,),) * 2)
-
-    model = Scripted(reply)
-    outcome = await solve("?", "best_of_n:n=4", model, verifier="self_certainty")
-    assert outcome.answer == "bold"
-    assert [c.answer for c in outcome.checkpoints] == [None, "meek", "bold", "bold"]
-    assert all(a.samples < b.samples for a, b in pairwise(outcome.checkpoints))
-
-
-@pytest.mark.anyio
-async def test_weighted_best_of_n_adds_up_the_scores_of_a_class() -> None:
-    def reply(request: Request) -> Sample:
-        text, sure = [("meek", 2.0), ("bold", 3.0), ("meek", 2.0)][request.index]
-        return Sample(text=text, top_logprobs=((-sure,),) * 2)
-
-    plain = await solve("?", "best_of_n:n=3,weighted=false", Scripted(reply), verifier="self_certainty")
-    weighted = await solve("?", "best_of_n:n=3", Scripted(reply), verifier="self_certainty")
-    assert (plain.answer, weighted.answer) == ("bold", "meek")
 
 
 @pytest.mark.anyio
