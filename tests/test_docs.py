@@ -75,7 +75,7 @@ async def test_examples_run(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_pat
             await client.close()  # an example may leave that to the end of the program
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/wrap.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/wrap.md", "docs/tournaments.md"])
 def test_pages_have_examples_that_run(page: str):
     assert [b for b in blocks(ROOT / page) if not b.why_not]
 
