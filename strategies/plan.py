@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import ceil, log
+from functools import cache, partial
+from math import ceil, log, log1p
 from typing import Literal, TypedDict, Unpack
 
 from ttc.errors import ConfigurationError
@@ -145,8 +146,8 @@ def plan(
 ) -> Plan:
     """Plan the cheapest tournament that ends with a wrong answer at most ``failure`` of the time.
 
-    Every query is taken to have this ``p_gen`` and this ``q``. Where they differ between queries the average failure
-    is above that at the average p: plan per class of queries.
+    Every query is taken to have this ``p_gen`` and this ``q``. A knockout's failure is convex in p, so where p differs
+    between queries the average failure is above that at the average p: plan per class of queries.
 
     Args:
         p_gen: how often a sample is correct.
@@ -164,33 +165,29 @@ def plan(
     """
     _check(p_gen, q, failure, (tokens_per_sample, tokens_per_comparison), (n_max, k_max))
     kinds: tuple[Tournament, ...] = ("knockout", "league") if tournament == "cheapest" else (tournament,)
+    if tournament == "league" and n_max < 2:
+        raise ConfigurationError(f"n_max={n_max}: a league needs at least two candidates")
+
+    @cache
+    def fails(kind: Tournament, n: int, k: int) -> float:
+        return _RULES[kind].failure(n, k, p_gen, q)
 
     def cost(kind: Tournament, n: int, k: int) -> float:
         return n * tokens_per_sample + (_RULES[kind].calls(n, k) - n) * tokens_per_comparison
 
     best: tuple[float, Tournament, int, int] | None = None
     for kind in kinds:
-        rules = _RULES[kind]
-        for n in range(max(rules.fewest, _fewest(p_gen, failure)), n_max + 1):
-            # Only what is cheaper than the best so far is looked at; more meetings never do harm, so k is bisected.
-            k = (
-                bisect_left(
-                    range(1, k_max + 1),
-                    True,
-                    key=lambda k, n=n, kind=kind: (
-                        (best is not None and cost(kind, n, k) >= best[0])
-                        or _RULES[kind].failure(n, k, p_gen, q) <= failure
-                    ),
-                )
-                + 1
-            )
-            if k <= k_max and (best is None or cost(kind, n, k) < best[0]):
+        for n in range(max(_RULES[kind].fewest, _fewest(p_gen, failure)), n_max + 1):
+            # Only what is cheaper than the best so far is looked at. More meetings never do harm, so k is bisected.
+            meetings = range(1, k_max + 1)
+            if best is not None:
+                meetings = meetings[: bisect_left(meetings, best[0], key=partial(cost, kind, n))]
+            if meetings and fails(kind, n, meetings[-1]) <= failure:
+                k = meetings[bisect_left(meetings, -failure, key=lambda k, n=n, kind=kind: -fails(kind, n, k))]
                 best = (cost(kind, n, k), kind, n, k)
     if best is None:
         least, kind, n = min(
-            (_RULES[kind].failure(n, k_max, p_gen, q), kind, n)
-            for kind in kinds
-            for n in range(_RULES[kind].fewest, n_max + 1)
+            (fails(kind, n, k_max), kind, n) for kind in kinds for n in range(_RULES[kind].fewest, n_max + 1)
         )
         raise ConfigurationError(
             f"no {' or '.join(kinds)} with n <= {n_max} and k <= {k_max} fails at most {failure:g} at p={p_gen:g}, "
@@ -205,7 +202,7 @@ def plan(
         p_gen=p_gen,
         q=q,
         target=failure,
-        failure=_RULES[kind].failure(n, k, p_gen, q),
+        failure=fails(kind, n, k),
         bound=_RULES[kind].bound(n, k, p_gen, q),
         calls=calls,
         cost=spent,
@@ -264,7 +261,7 @@ def plan_from_counts(
 
 def _fewest(p: float, failure: float) -> int:
     """Return the least n for which (1-p)^n <= failure: below it no candidate may be correct too often."""
-    return 1 if p == 1 else max(1, ceil(log(failure) / log(1 - p) - 1e-9))
+    return 1 if p == 1 else max(1, ceil(log(failure) / log1p(-p) - 1e-9))
 
 
 def _scores(counts: Mapping[str, tuple[float, int]], what: str) -> dict[str, list[float]]:
