@@ -35,6 +35,11 @@ SPECS = [
     "league:n=5,k=3",
     "swiss:n=5,rounds=3,k=1",
     "knockout:n=3,k=1,each=(majority:n=3)",
+    "revision:chains=3,length=3",
+    "revision:length=2,each=(knockout:n=2,k=1)",
+    "budget_forcing:thinking=16,answer_tokens=48",
+    "budget_forcing:thinking=30,waits=2,answer_tokens=48,server=true",
+    "converge:step=8,patience=2,thinking=40,answer_tokens=48",
     "adaptive:probe=3",
     "adaptive:probe=3,hard=(knockout:n=6)",
 ]
