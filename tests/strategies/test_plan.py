@@ -41,8 +41,8 @@ def test_nothing_cheaper_fails_so_seldom(
     assert found.failure == failure_of(found.tournament, found.n, found.k, p, q) <= failure
     assert found.calls == calls_of(found.tournament, found.n, found.k)
     assert found.cost == found.n * sample + (found.calls - found.n) * comparison
-    kinds: tuple[Tournament, ...] = ("knockout", "league") if tournament == "cheapest" else (tournament,)
-    cheaper = [
+    kinds: list[Tournament] = ["knockout", "league"] if tournament == "cheapest" else [tournament]
+    cheaper: list[tuple[Tournament, int, int]] = [
         (kind, n, k)
         for kind in kinds
         for n in range(1 if kind == "knockout" else 2, 17)
