@@ -132,9 +132,11 @@ class Judging:
         """What q means for the tournament, in words; empty where it is credibly above 1/2."""
         if self.q is None:
             return "no right candidate met a wrong one, so q is not known"
+        name = self.strategy.partition(":")[0]
+        it = f"a {name}" if name in ("knockout", "league") else "a tournament"
         if self.high < 0.5:
-            return "q is below 1/2: a knockout loses to voting there"
-        return "" if self.low > 0.5 else "q is not credibly above 1/2: a knockout does not beat voting there"
+            return f"q is below 1/2: {it} loses to voting there"
+        return "" if self.low > 0.5 else f"q is not credibly above 1/2: {it} does not beat voting there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,9 @@ def _show_measured(measured: MeasuredPlan) -> None:
     print(f"q {_interval(m.q)}: how often the right one of a pair wins")
     if m.q.low <= 0.5:
         print("q is not credibly above 1/2, and where it is not a knockout does not beat voting")
+    if m.plan is None and m.safe is None:
+        print(f"no plan: {m.why_no_plan}")
+        return
     print()
     plans = {"at the estimates": m.plan, "conservative": m.safe}
     _show(plans, {"at the estimates": m.why_no_plan, "conservative": m.why_not_safe})
