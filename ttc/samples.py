@@ -111,14 +111,14 @@ class _Scoring:
     candidate: Candidate
     branch: Session | None
     drawn: bool
-    error: BudgetExhausted | None = None
+    refused: bool = False
     done: anyio.Event = field(default_factory=anyio.Event)
 
 
 class ScoredSamples(Samples):
     """Samples with the verifier's scores: each is scored as it arrives, while others are still drawn.
 
-    A sample without an answer comes without a score, since it cannot win.
+    A sample without an answer comes without a score, since it cannot win; so does one whose scoring the budget refused.
     """
 
     async def __aenter__(self) -> Self:
@@ -163,8 +163,8 @@ class ScoredSamples(Samples):
             s._count(candidate)
         if scoring.branch is not None:
             s.merge(scoring.branch, "score", index=candidate.sample.index, score=candidate.score)
-        if scoring.error is not None:
-            raise scoring.error
+        if scoring.refused:
+            s.progress.out_of_budget = True  # it comes without a score: it was paid for, and may be all there is
         return candidate
 
     async def _consumed(self) -> None:
@@ -204,6 +204,6 @@ class ScoredSamples(Samples):
         assert scoring.branch is not None
         try:
             (scoring.candidate,) = await scoring.branch.score([scoring.candidate])
-        except BudgetExhausted as error:
-            scoring.error = error
+        except BudgetExhausted:
+            scoring.refused = True
         scoring.done.set()
