@@ -64,7 +64,7 @@ class UnitRecord:
         outcome: what it brought, without logprobs (those are with the calls).
         correct: the grader's verdict.
         checkpoints_correct: the verdict on the answer of each checkpoint.
-        meetings: how its comparisons went, where it made some.
+        meetings: how its comparisons went, where it held a tournament.
     """
 
     key: str

@@ -113,7 +113,8 @@ class Judging:
         low: lower end of its 95% interval, clustered on problems.
         high: upper end.
         swap_consistency: share of pairs with the same winner in both orders; None: none met twice in turn.
-        first_slot: share of all comparisons that the candidate in the first slot won; 1/2 where there is no bias.
+        first_slot: share of all comparisons that the candidate in the first slot won, 1/2 where there is no bias; None:
+            nobody met.
     """
 
     strategy: str
@@ -125,7 +126,7 @@ class Judging:
     low: float
     high: float
     swap_consistency: float | None
-    first_slot: float
+    first_slot: float | None
 
     @property
     def verdict(self) -> str:

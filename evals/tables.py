@@ -93,7 +93,8 @@ def judging_line(judging: Judging) -> str:
         facts.append(f"q {share(j.q)} [{share(j.low)}, {share(j.high)}] {over}")
     if j.swap_consistency is not None:
         facts.append(f"swap consistency {share(j.swap_consistency)}")
-    facts.append(f"the first slot wins {share(j.first_slot)}")
+    if j.first_slot is not None:
+        facts.append(f"the first slot wins {share(j.first_slot)}")
     if j.verdict:
         facts.append(j.verdict)
     return f"{j.strategy} {j.setting}".strip() + ": " + "; ".join(facts)

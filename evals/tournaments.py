@@ -39,13 +39,15 @@ def judge_meetings(trace: Sequence[Event], right: Callable[[str | None], bool]) 
 
     Args:
         trace: the outcome's.
-        right: the grader's verdict on an answer. It is asked only where candidates met.
+        right: the grader's verdict on an answer. It is asked only where there was a tournament.
 
     Returns:
-        The counts, or None where nothing was compared, or by a version that did not note who met.
+        The counts, all zero but the samples where all candidates agreed, so that none had to meet; None where there was
+        no tournament, or one of a version that did not note who met.
     """
     met = [event for event in events(trace, "compare") if "answers" in event]
-    if not met:
+    ends = list(events(trace, "tournament"))
+    if not met and not ends:
         return None
     decisive, right_points, first_points = 0, 0.0, 0.0
     for event in met:
@@ -56,7 +58,6 @@ def judge_meetings(trace: Sequence[Event], right: Callable[[str | None], bool]) 
             decisive += 1
             right_points += won if a else 1 - won
     drawn = [right(event["answer"]) for event in events(trace, "sample") if event.get("kind") in ("generate", "probe")]
-    ends = list(events(trace, "tournament"))
     return Meetings(
         compared=len(met),
         decisive=decisive,
@@ -80,7 +81,7 @@ def judging_of(units: Iterable[UnitRecord]) -> Iterator[Judging]:
         all_met = [u.meetings for u in its if u.meetings is not None]
         scores = {problem: _scores(*counts) for problem, counts in comparisons_of(its).items()}
         q = mean(scores) if scores else None
-        pairs = sum(m.swap_pairs for m in all_met)
+        pairs, compared = sum(m.swap_pairs for m in all_met), sum(m.compared for m in all_met)
         yield Judging(
             strategy=strategy,
             spec=spec,
@@ -91,7 +92,7 @@ def judging_of(units: Iterable[UnitRecord]) -> Iterator[Judging]:
             low=q.low if q else 0.0,
             high=q.high if q else 1.0,
             swap_consistency=sum(m.swap_consistent for m in all_met) / pairs if pairs else None,
-            first_slot=sum(m.first_points for m in all_met) / sum(m.compared for m in all_met),
+            first_slot=sum(m.first_points for m in all_met) / compared if compared else None,
         )
 
 

@@ -125,7 +125,7 @@ def judging_rows(summary: Summary) -> list[dict[str, str]]:
             "comparisons": f"{j.comparisons:,}",
             "problems": f"{j.problems:,}",
             "swap": _NONE if j.swap_consistency is None else share(j.swap_consistency),
-            "first": share(j.first_slot),
+            "first": _NONE if j.first_slot is None else share(j.first_slot),
             "verdict": j.verdict or "credibly above 1/2",
             "good": "" if j.verdict else "yes",
         }

@@ -90,6 +90,17 @@ def test_only_comparisons_of_a_right_and_a_wrong_one_tell_of_q() -> None:
     )
 
 
+def test_samples_that_all_agree_count_though_none_had_to_meet() -> None:
+    """Without them p would be that of the problems on which samples differ."""
+    drawn = [{"event": "sample", "kind": "generate", "answer": "7"}] * 4
+    end = {"event": "tournament", "meetings": 0, "swap_pairs": 0, "swap_consistent": 0}
+    found = judge_meetings([*drawn, end], right)
+    assert found == meetings(0, 0, samples=4, samples_right=4)
+    assert (
+        judging_line(judging(unit(0, found))) == "knockout n=4: no right candidate met a wrong one, so q is not known"
+    )
+
+
 def test_where_nothing_met_nothing_is_graded() -> None:
     def refuse(answer: str | None) -> bool:
         raise AssertionError(answer)
