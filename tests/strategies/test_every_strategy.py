@@ -10,42 +10,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.strategies.conftest import (
+    PRICE,
+    QUERY,
+    RACES,
+    SPECS,
+    assert_kept,
+    assert_last_proposal,
+    assert_nothing_is_promised,
+    judged_by,
+    said,
+)
 from ttc import registry
-from ttc.budget import Budget
+from ttc.budget import Budget, Ledger
 from ttc.errors import BadResponse
 from ttc.models.base import Meter
 from ttc.models.scripted import Scripted
 from ttc.solve import solve
 from ttc.strategy import make_strategy
-from ttc.types import Outcome, Query, Request, Sample, Sampling
-
-SPECS = [
-    "single",
-    "majority:n=7",
-    "majority:n=9,stop=beta,wave=3",
-    "majority:n=9,stop=window,window=2,certain=false",
-    "majority:n=7,weights=log_odds",
-    "majority:n=7,weights=score,stop=confidence,window=2,wave=2",
-    "best_of_n:n=5",
-    "best_of_n:n=5,weighted=false",
-    "best_of_n:n=5,wave=2",
-    "short_m_at_k:k=6,m=2",
-    "deep_conf:n=9,warmup=3,eta=50,window=2,wave=2",
-    "knockout:n=6,k=3",
-    "league:n=5,k=3",
-    "swiss:n=5,rounds=3,k=1",
-    "knockout:n=3,k=1,each=(majority:n=3)",
-    "revision:chains=3,length=3",
-    "revision:length=2,each=(knockout:n=2,k=1)",
-    "budget_forcing:thinking=16,answer_tokens=48",
-    "budget_forcing:thinking=30,waits=2,answer_tokens=48,server=true",
-    "converge:step=8,patience=2,thinking=40,answer_tokens=48",
-    "adaptive:probe=3",
-    "adaptive:probe=3,hard=(knockout:n=6)",
-]
-
-#: takes the first finishers, by definition; tests/strategies/test_short_m_at_k.py shows what that selects for
-RACES = "short_m_at_k"
+from ttc.types import Outcome, Request, Sample, Sampling, Usage
 
 
 def test_every_registered_strategy_is_among_them() -> None:
@@ -67,46 +50,26 @@ class Flaky(Scripted):
 
 
 def reply(request: Request) -> Sample:
-    draw = random.Random(request.seed)
+    text = said(request.seed, request.choices)
     if request.choices:
-        pick = draw.choice(request.choices)
-        return Sample(text=pick, first_choices=((pick, -0.1),))
-    words = " ".join(["so"] * draw.randint(1, 40) + [draw.choice("77735")])
-    return Sample(text=words, top_logprobs=tuple((-draw.random(), -3.0) for _ in range(3)))
-
-
-class LastWord:
-    """The last word is the answer."""
-
-    name = "last_word"
-    cue = " answer:"
-
-    def extract(self, text: str) -> str | None:
-        word = (text.split() or [""])[-1]
-        return word if word.isdigit() else None
-
-    def concludes(self, text: str) -> bool:
-        return self.extract(text) is not None
-
-    def key(self, answer: str) -> str:
-        return answer
-
-    def equivalent(self, a: str, b: str) -> bool:
-        return a == b
+        return Sample(text=text, first_choices=((text, -0.1),))
+    draw = random.Random(request.seed)
+    return Sample(text=text, top_logprobs=tuple((-draw.random(), -3.0) for _ in range(3)))
 
 
 async def run(
-    spec: str, model: Scripted, *, budget: Budget | None = None, seed: int = 0, max_tokens: int = 64
+    spec: str, model: Scripted, *, budget: Budget | None = None, parent: Ledger | None = None, seed: int = 0
 ) -> Outcome:
     return await solve(
-        Query.of("2+5?", answer_type=LastWord()),
+        QUERY,
         spec,
         model,
         budget=budget,
-        verifier="judge" if "k=" in spec else "self_certainty",
+        verifier=judged_by(spec),
         comparator="judge",
-        sampling=Sampling(max_tokens=max_tokens),
+        sampling=Sampling(max_tokens=64),
         seed=seed,
+        parent=parent,
     )
 
 
@@ -114,48 +77,70 @@ def latency(seed: int) -> Callable[[Request], float]:
     return lambda request: random.Random(request.seed + seed).choice((0.0, 0.0, 0.001, 0.002))
 
 
+budgets = st.builds(
+    Budget,
+    generated_tokens=st.none() | st.integers(1, 600),
+    total_tokens=st.none() | st.none() | st.integers(1, 2000),
+    calls=st.none() | st.integers(1, 20),
+    dollars=st.none() | st.none() | st.floats(1e-6, 2e-3),
+    seconds=st.none() | st.none() | st.floats(0.001, 0.01),
+)
+
+
 @pytest.mark.parametrize("spec", SPECS)
 @settings(deadline=None, max_examples=25)
 @given(
     seed=st.integers(0, 10**6),
-    generated=st.none() | st.integers(1, 600),
-    calls=st.none() | st.integers(1, 20),
+    budget=budgets,
+    over=st.none() | budgets,
     failing=st.sampled_from((0.0, 0.0, 0.3, 1.0)),
     in_flight=st.integers(1, 8),
     interval=st.sampled_from((1, 4)),
-    seconds=st.none() | st.floats(0.001, 0.01),
+    gives_up=st.none() | st.none() | st.floats(0, 0.01),
 )
 def test_no_limit_is_exceeded_and_nothing_is_left_behind(
     spec: str,
     seed: int,
-    generated: int | None,
-    calls: int | None,
+    budget: Budget,
+    over: Budget | None,
     failing: float,
     in_flight: int,
     interval: int,
-    seconds: float | None,
+    gives_up: float | None,
 ) -> None:
+    """Alone, or three queries at once under one more budget; to the end, or until nobody wants it any more."""
+
     async def check() -> None:
-        model = Flaky(reply, latency=latency(seed), in_flight=in_flight, interval=interval)
+        model = Flaky(reply, latency=latency(seed), in_flight=in_flight, interval=interval, price=PRICE)
         model.chunk, model.share = 16, failing
-        budget = Budget(generated_tokens=generated, calls=calls, seconds=seconds)
-        outcome = await run(spec, model, budget=budget, seed=seed)
-        # The ledger never exceeds a limit, and it counts at least what was generated.
-        assert generated is None or outcome.generated_tokens <= generated
-        assert calls is None or sum(outcome.calls.values()) <= calls
-        assert model.generated <= outcome.generated_tokens
-        if not outcome.total_usage.upper_bound:
-            assert model.generated == outcome.generated_tokens
-        # No call and no permit is left.
+        whole = Ledger(over, price=PRICE)
+        parents = [Ledger(budget, parent=whole) for _ in range(1 if over is None else 3)]
+        outcomes: list[Outcome] = []
+
+        async def one(number: int) -> None:
+            outcomes.append(await run(spec, model, parent=parents[number], seed=seed + number))
+
+        with anyio.fail_after(60), anyio.move_on_after(gives_up):
+            async with anyio.create_task_group() as group:
+                for number in range(len(parents)):
+                    group.start_soon(one, number)
+        # No call and no permit is left, nothing is promised, and nobody waits.
         assert model.running == 0
         assert model.limiter.borrowed_tokens == 0
-        # The outcome is the last proposal.
-        if outcome.checkpoints:
-            assert outcome.answer == outcome.checkpoints[-1].answer
-        else:
-            assert outcome.answer is None
-        if failing == 1.0 and outcome.ended_by not in ("deadline", "budget"):
-            assert (outcome.ended_by, outcome.error) == ("all_calls_failed", "scripted failure")
+        for ledger in (whole, *parents):
+            assert_nothing_is_promised(ledger)
+        # No limit is exceeded, and the ledger counts what was generated: at least that where it says so.
+        for ledger in (whole, *parents):
+            assert_kept(ledger)
+        assert model.generated <= whole.spent.generated
+        if not whole.spent.upper_bound:
+            assert model.generated == whole.spent.generated
+        for outcome in outcomes:
+            assert_last_proposal(outcome)
+            if failing == 1.0 and outcome.ended_by not in ("deadline", "budget"):
+                assert (outcome.ended_by, outcome.error) == ("all_calls_failed", "scripted failure")
+        if gives_up is None:
+            assert sum((o.total_usage for o in outcomes), Usage()).total == whole.spent.total
 
     anyio.run(check)
 
