@@ -150,7 +150,7 @@ def expand(strategies: Sequence[str | Strategy], budgets: Sequence[int] = ()) ->
             values = [max(budgets)] if strategy.prefix_valid else sorted(set(budgets))
             made, refused = _at(strategy, values)
             if not made:
-                raise ConfigurationError(f"strategy '{strategy.name}' takes none of the budgets {values}: {refused}")
+                raise ConfigurationError(f"none of the budgets {values} will do: {refused}")
         else:
             made = [strategy]
         for one in made:
@@ -166,8 +166,8 @@ def _at(strategy: Strategy, values: Sequence[int]) -> tuple[list[Strategy], str]
     for n in values:
         try:
             made.append(type(strategy)(**{**dict(strategy), "n": n}))
-        except pydantic.ValidationError as error:
-            refused = error.errors()[0]["msg"]
+        except ConfigurationError as error:
+            refused = str(error)
     return made, refused
 
 

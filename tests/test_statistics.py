@@ -164,3 +164,10 @@ def test_nominal_intervals_cover_the_truth() -> None:
         hits += m.low <= 0.6 <= m.high
     assert 0.935 <= covered / repetitions <= 0.965
     assert 0.935 <= hits / repetitions <= 0.965
+
+
+def test_problems_that_are_all_at_the_mean_claim_no_certainty():
+    found = mean({f"problem {i}": [1.0, 0.0] for i in range(10)})
+    assert (found.value, found.method) == (0.5, "wilson")
+    assert found.low < 0.3
+    assert found.high > 0.7

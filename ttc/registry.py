@@ -80,16 +80,21 @@ def create(what: str, spec: str) -> Any:
     """
     name, parameters = parse_spec(what, spec)
     factory = load(what, name)
-    fields: dict[str, FieldInfo] = getattr(factory, "model_fields", {})
-    for key in parameters if hasattr(factory, "model_fields") else ():
-        if key not in fields:
-            raise _UnknownParameter(what, name, key, fields)
     try:
         return factory(**parameters)
     except pydantic.ValidationError as error:
-        raise ConfigurationError(f"{what} '{name}': {_complaint(error, fields)}") from None
+        raise complaint(what, name, factory, error) from None
     except TypeError as error:
         raise ConfigurationError(f"{what} '{spec}': {error}") from None
+
+
+def complaint(what: str, name: str, made_by: Any, error: pydantic.ValidationError) -> ConfigurationError:
+    """Say in one line what pydantic found wrong: an unknown parameter before a value out of its range."""
+    fields: dict[str, FieldInfo] = made_by.model_fields
+    for found in error.errors():
+        if found["type"] == "extra_forbidden":
+            return _UnknownParameter(what, name, str(found["loc"][0]), fields)
+    return ConfigurationError(f"{what} '{name}': {_complaint(error, fields)}")
 
 
 def valid_range(field: FieldInfo) -> str:

@@ -121,6 +121,8 @@ def mean(scores: Mapping[str, Sequence[float]], *, level: float = 0.95) -> Mean:
     if n == 1:
         return Mean(value, 0.0, 0.0, 1.0, 1, "none")
     residuals = np.array([(g - value).sum() for g in groups])
+    if np.allclose(residuals, 0):  # every problem at the mean: t would claim certainty
+        return Mean(value, 0.0, *_wilson(value, n, level), n, "wilson")
     se = sqrt(float(residuals @ residuals) * n / (n - 1)) / total
     half = t_quantile(level, n - 1) * se
     return Mean(value, se, max(0.0, value - half), min(1.0, value + half), n, "t")

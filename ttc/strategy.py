@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import pydantic
 from pydantic import BaseModel, ConfigDict
 
 from ttc import registry
@@ -37,6 +38,15 @@ class Strategy(BaseModel, ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     paper: ClassVar[str] = ""
     cost: ClassVar[str] = ""
+
+    if not TYPE_CHECKING:  # the type checker knows the parameters of each strategy
+
+        def __init__(self, **parameters: Any) -> None:
+            """Make a strategy; raises ConfigurationError for an unknown parameter or a value out of its range."""
+            try:
+                super().__init__(**parameters)
+            except pydantic.ValidationError as error:
+                raise registry.complaint("strategy", self.name, type(self), error) from None
 
     @abstractmethod
     async def solve(self, query: Query, session: Session) -> None:

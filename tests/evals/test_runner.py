@@ -114,7 +114,7 @@ def test_a_strategy_that_names_its_n_keeps_it() -> None:
 def test_a_budget_that_a_strategy_cannot_take_is_left_out() -> None:
     assert [c.setting for c in expand([Chain()], [1, 2, 4])] == [2, 4]
     with pytest.raises(
-        ConfigurationError, match=r"'chain' takes none of the budgets \[1\]: .*greater than or equal to 2"
+        ConfigurationError, match=r"none of the budgets \[1\] will do: strategy 'chain': n=1: must be at least 2"
     ):
         expand([Chain()], [1])
 

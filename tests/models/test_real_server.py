@@ -119,7 +119,7 @@ async def test_a_context_overflow_is_told_apart(model: VLLMServer) -> None:
     ledger = Ledger()
     (sample,) = await draw(model, replace(ASK, max_tokens=10_000_000), ledger=ledger)
     assert sample.error_type == "ContextOverflow"
-    assert "--max-tokens" in sample.error
+    assert "--sample-tokens" in sample.error
     assert ledger.spent.generated == 0
 
 

@@ -173,7 +173,7 @@ async def test_a_context_overflow_names_both_lengths_and_the_option(stream: bool
         assert sample.error_type == "ContextOverflow"
         assert sample.error == (
             "the prompt (7 tokens) and max_tokens (64) do not fit the context of fake (60 tokens): "
-            "lower --max-tokens or shorten the prompt"
+            "lower --sample-tokens or shorten the prompt"
         )
         assert ledger.spent.generated == 0
 

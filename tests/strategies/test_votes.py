@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ttc.errors import ConfigurationError
 from ttc.models.scripted import Scripted
 from ttc.solve import solve
+from ttc.strategies.majority import Majority
 from ttc.strategies.vote import Vote, leads_beyond_doubt, log_odds
 from ttc.types import Candidate, Query, Request, Sample, TextAnswer
 
@@ -302,3 +304,10 @@ async def test_an_early_decision_stops_what_is_in_flight() -> None:
     assert outcome.ended_by == "stopped_early"
     assert model.running == 0
     assert outcome.generated_tokens < 16 * 1024
+
+
+def test_a_wrong_parameter_of_an_object_is_one_clear_error() -> None:
+    with pytest.raises(ConfigurationError, match="'majority': n=0: must be 1 to 4096"):
+        Majority(n=0)
+    with pytest.raises(ConfigurationError, match=r"unknown parameter 'm' of strategy 'majority'\. Did you mean 'n'"):
+        Majority(m=4)  # pyright: ignore[reportCallIssue]

@@ -272,7 +272,7 @@ class VLLMServer(LiveModel):
             tokens = await self._tokenizer.measure_prompt(request.messages, request.extra)
             raise ContextOverflow(
                 f"the prompt{f' ({tokens} tokens)' if tokens else ''} and max_tokens ({cap}) do not fit the context of "
-                f"{self.name}{f' ({self.context} tokens)' if self.context else ''}: lower --max-tokens or shorten "
+                f"{self.name}{f' ({self.context} tokens)' if self.context else ''}: lower --sample-tokens or shorten "
                 "the prompt",
                 status=status,
             )
