@@ -50,7 +50,9 @@ async def reasoning(patient: Patient) -> list[Found]:
     if without <= 32:
         return [*found, (budget, UNKNOWN, f"the model thought for {without} tokens only, too few to tell")]
     words = f"{within} thinking tokens under a budget of 16, {without} without"
-    return [*found, (budget, within <= 24, words)]
+    kept = within <= 24
+    advice = "use budget_forcing:server=true" if kept else "budget_forcing cuts at the client"
+    return [*found, (budget, kept, f"{words}; {advice}")]
 
 
 async def usage_fields(patient: Patient) -> list[Found]:
