@@ -47,6 +47,8 @@ class Converge(Strategy):
         trace: Candidate | None = None
         settled: list[str] = []
         for _ in range(ceil(self.thinking / self.step)):
+            if trace is not None and trace.sample.usage.generated >= self.thinking:
+                return
             trace = await self.grow(session, trace)
             ended = trace.sample.finish == "stop"
             if not trace.sample.ok or (ended and trace.answer is not None):
@@ -56,13 +58,11 @@ class Converge(Strategy):
                 trace, cue=cue, kind="probe", max_tokens=self.answer_tokens, temperature=0.0
             )
             answer = probe.answer if probe.sample.kind == "probe" else None  # else the call failed
-            if answer is None:
+            if answer is None or (settled and not same(query, settled[-1], answer)):
                 settled.clear()
-                continue
-            session.propose(probe)
-            if settled and not same(query, settled[-1], answer):
-                settled.clear()
-            settled.append(answer)
+            if answer is not None:
+                settled.append(answer)
+                session.propose(probe)
             if ended:
                 return
             if len(settled) >= self.patience:

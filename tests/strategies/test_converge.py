@@ -78,6 +78,12 @@ async def test_a_trace_that_comes_to_its_end_answers_by_itself() -> None:
     assert outcome.text.endswith("w24 The answer is 7")
 
 
+async def test_a_trace_that_ends_without_an_answer_is_asked_once_more() -> None:
+    model = Scripted(lambda r: "13" if probes(r) else "let me think")
+    outcome = await solve(QUERY, SPEC, model)
+    assert (outcome.answer, outcome.ended_by, outcome.calls) == ("13", "finished", {"generate": 1, "probe": 1})
+
+
 async def test_a_probe_that_fails_or_holds_no_answer_agrees_with_nothing() -> None:
     for nothing in (Sample(text="who knows"), Sample(finish="failed")):
         model = Scripted(thinker(["42", nothing, "42", "42"]))
