@@ -94,7 +94,7 @@ async def solve(
         query_id=query.id,
         answer=candidate.answer if candidate else None,
         candidate=candidate,
-        ended_by=_ended_by(progress, deadline.cancelled_caught),
+        ended_by=_ended_by(progress, deadline.cancel_called),
         usage=dict(ledger.usage),
         calls=dict(ledger.calls),
         seconds=seconds,
