@@ -35,8 +35,9 @@ class Progress:
         succeeded: calls that brought a completion.
         failures: the calls that did not.
         cut: samples that the budget cut.
-        issued: requests issued so far, by content.
-        meetings: comparisons so far, by pair.
+        issued: requests issued so far, by branch and content; one count for all branches.
+        meetings: comparisons so far, by branch and pair; one count for all branches.
+        scored: how often a sample was scored as it arrived, by seed and index.
         branches: branches that were not merged yet, in the order in which they were opened.
     """
 
@@ -53,14 +54,15 @@ class Progress:
     failures: list[Sample] = field(default_factory=list[Sample])
     cut: int = 0
     issued: Counter[str] = field(default_factory=Counter[str])
-    meetings: Counter[tuple[int, int]] = field(default_factory=Counter[tuple[int, int]])
-    branches: dict[tuple[str | int, ...], Progress] = field(default_factory=dict[tuple["str | int", ...], "Progress"])
+    meetings: Counter[tuple[str | int, ...]] = field(default_factory=Counter[tuple["str | int", ...]])
+    scored: Counter[tuple[int, int]] = field(default_factory=Counter[tuple[int, int]])
+    branches: dict[tuple[str, ...], Progress] = field(default_factory=dict[tuple[str, ...], "Progress"])
 
     def note(self, event: str, data: dict[str, Any]) -> None:
         """Add an event to the trace, with the tokens consumed by then."""
         self.trace.append({"event": event, "tokens": self.consumed.generated, **data})
 
-    def merge(self, name: tuple[str | int, ...], event: str, data: dict[str, Any]) -> None:
+    def merge(self, name: tuple[str, ...], event: str, data: dict[str, Any]) -> None:
         """Take in what happened in a branch, as one event with the branch's own events in it.
 
         Its proposals stay behind: what they are worth is for the strategy that opened it.
@@ -85,7 +87,7 @@ class Progress:
     def merge_rest(self) -> None:
         """Take in the branches that are still open: what ended the query ended them."""
         for name in list(self.branches):
-            self.merge(name, "branch", {"name": " ".join(map(str, name)), "unfinished": True})
+            self.merge(name, "branch", {"name": " ".join(name), "unfinished": True})
 
 
 def _shift(trace: list[dict[str, Any]], by: int) -> None:

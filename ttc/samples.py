@@ -194,7 +194,10 @@ class ScoredSamples(Samples):
             scoring.done.set()
         else:
             sample = candidate.sample
-            scoring = _Scoring(candidate, s.branch("score", sample.seed, sample.index), drawn)
+            place = (sample.seed, sample.index)
+            times = s.progress.scored[place]  # one that was handed on may come again, before its last branch is merged
+            s.progress.scored[place] += 1
+            scoring = _Scoring(candidate, s.branch("score", *place, *([times] if times else ())), drawn)
             self._group.start_soon(self._score, scoring)
         self._scoring.append(scoring)
         self._asking = False
@@ -204,6 +207,7 @@ class ScoredSamples(Samples):
         assert scoring.branch is not None
         try:
             (scoring.candidate,) = await scoring.branch.score([scoring.candidate])
-        except BudgetExhausted:
+        except* BudgetExhausted:  # its own, or one of the tasks that it ran
             scoring.refused = True
+            scoring.branch.progress.out_of_budget = False  # said when the sample is handed on, if it is
         scoring.done.set()

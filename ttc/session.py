@@ -20,7 +20,7 @@ from ttc.request import Numbered, Watch
 from ttc.samples import Samples, ScoredSamples
 from ttc.seeds import hashed
 from ttc.types import Candidate, ForcedAnswer, Message, Query, Request, Sample, Sampling
-from ttc.verifier import Comparator, Critic, Verdict, Verifier
+from ttc.verifier import Comparator, Critic, Verdict, Verifier, in_unit
 
 __all__ = ["Session"]
 
@@ -71,7 +71,7 @@ class Session:
         self._seed = seed
         self._handed_on: list[Candidate] = []
         self._path: tuple[str | int, ...] = ()
-        self._name: tuple[str | int, ...] = ()
+        self._name: tuple[str, ...] = ()
         self._answers: dict[str, bool] = {}
 
     @property
@@ -137,7 +137,7 @@ class Session:
         async with self.sample(messages, n=1, kind=kind, **overrides) as samples:
             async for candidate in samples:
                 return candidate
-        raise BudgetExhausted(f"the budget has no tokens left for a call of kind '{kind}'")
+        raise self._refused(kind)
 
     async def continue_(
         self,
@@ -179,7 +179,7 @@ class Session:
                 event = _event("continue", self.progress.consumed.generated, found)
                 self.progress.trace.append({**event, "cue": cue, "added": more.usage.generated})
                 return found
-        raise BudgetExhausted(f"the budget has no tokens left for a call of kind '{kind}'")
+        raise self._refused(kind)
 
     async def choose(
         self, messages: Sequence[Message], choices: Sequence[str], *, kind: str = "judge", temperature: float = 0.0
@@ -201,7 +201,7 @@ class Session:
         async with self._model.open(self._numbered(request, 1), self._ledger) as stream:
             async for sample in stream:
                 return self._count(Candidate(None, sample), note=False).sample
-        raise BudgetExhausted(f"the budget has no tokens left for a call of kind '{kind}'")
+        raise self._refused(kind)
 
     # -- judging ----------------------------------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class Session:
         """Let the verifier score candidates; returns them with their scores, in the same order.
 
         Raises:
-            ConfigurationError: there is no verifier.
+            ConfigurationError: there is no verifier, or it returns what is no score.
             BudgetExhausted: the verifier's own calls ran out of budget.
         """
         if self.verifier is None:
@@ -219,7 +219,8 @@ class Session:
             raise ConfigurationError(
                 f"verifier '{self.verifier.name}' returned {len(scores)} scores for {len(candidates)} candidates"
             )
-        scored = [c.scored(float(s)) for c, s in zip(candidates, scores, strict=True)]
+        by = f"verifier '{self.verifier.name}'"
+        scored = [c.scored(in_unit(s, by=by, what="score")) for c, s in zip(candidates, scores, strict=True)]
         for c in scored:
             self.note("score", index=c.sample.index, answer=c.answer, score=c.score, by=self.verifier.name)
         return scored
@@ -228,15 +229,15 @@ class Session:
         """Make one comparison; the session alternates the slots from call to call, the first one seeded.
 
         Raises:
-            ConfigurationError: there is no comparator.
+            ConfigurationError: there is no comparator, or it returns what is no verdict.
             BudgetExhausted: no tokens for the call.
         """
         if self.comparator is None:
             raise ConfigurationError("comparing needs a comparator: pass comparator='judge'")
         # Candidates are told apart by their seeds: those of several models or branches may have equal indices.
         pair = (min(a.sample.seed, b.sample.seed), max(a.sample.seed, b.sample.seed))
-        meeting = self.progress.meetings[pair]
-        self.progress.meetings[pair] += 1
+        meeting = self.progress.meetings[*self._path, *pair]
+        self.progress.meetings[*self._path, *pair] += 1
         low_first = (hashed(self._seed, self.query.id, *self._path, *pair, bits=1) + meeting) % 2 == 0
         a_first = low_first == (a.sample.seed == pair[0])
         first, second = (a, b) if a_first else (b, a)
@@ -244,6 +245,7 @@ class Session:
         inner = copy(self)
         inner._path = (*self._path, *pair, meeting)
         verdict = await self.comparator.compare(self.query, first, second, inner)
+        verdict = in_unit(verdict, by=f"comparator '{self.comparator.name}'", what="verdict")
         won = verdict if a_first else 1 - verdict
         self.note(
             "compare",
@@ -326,22 +328,30 @@ class Session:
         ``branch.candidate``, and :meth:`merge` branches in an order that does not depend on the clock.
 
         Args:
-            name: tells it from the other branches of this session.
+            name: tells it from the other branches of this session. One that was merged may be opened again, and goes on
+                with other samples.
             messages: what its samples answer by default (default: what this session's do), so that a strategy of any
                 kind can work on a revision. Verifiers and comparators still judge by the query.
 
         Raises:
-            ConfigurationError: a branch of that name is open.
+            ConfigurationError: it has no name, or a branch of that name is open.
         """
-        if name in self.progress.branches:
-            raise ConfigurationError(f"a branch named {name} is open already")
+        called = tuple(map(str, name))  # as its seeds are made of
+        if not called:
+            raise ConfigurationError("a branch needs a name: its seeds follow from it")
+        if called in self.progress.branches:
+            said = " ".join(called)
+            raise ConfigurationError(f"a branch named {said} is open already: merge it, or name this one apart")
         child = copy(self)
         child.messages = self.messages if messages is None else tuple(messages)
-        child._path = (*self._path, *name)
+        child._path = (*self._path, *called)
         child._handed_on = []
         child.rng = random.Random(hashed(self._seed, self.query.id, self.strategy, *child._path))
-        child.progress = self.progress.branches[name] = Progress()
-        child._name = name
+        # No two requests of a query have one seed, whatever the branches are called.
+        child.progress = self.progress.branches[called] = Progress(
+            issued=self.progress.issued, meetings=self.progress.meetings
+        )
+        child._name = called
         return child
 
     def merge(self, branch: Session, event: str = "branch", **data: Any) -> None:
@@ -386,6 +396,11 @@ class Session:
         first = self.progress.issued[root]
         self.progress.issued[root] += n
         return Numbered(request, root, range(first, first + n))
+
+    def _refused(self, kind: str) -> BudgetExhausted:
+        """The error of a refused call; what a strategy goes on to do without it ended by the budget all the same."""
+        self.progress.out_of_budget = True
+        return BudgetExhausted(f"the budget has no tokens left for a call of kind '{kind}'")
 
     def _read(self, sample: Sample) -> Candidate:
         """Read the answer of a sample."""

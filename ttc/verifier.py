@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from ttc import registry
+from ttc.errors import ConfigurationError
 from ttc.types import Candidate, Query
 
 if TYPE_CHECKING:
     from ttc.session import Session
 
-__all__ = ["Comparator", "Critic", "Verdict", "Verifier", "make_comparator", "make_verifier", "passes"]
+__all__ = ["Comparator", "Critic", "Verdict", "Verifier", "in_unit", "make_comparator", "make_verifier", "passes"]
 
 
 @runtime_checkable
@@ -51,6 +53,21 @@ class Critic(Protocol):
 def passes(verifier: Verifier | None, candidate: Candidate) -> bool:
     """Whether a pass/fail verifier (one with ``pass_fail`` set) let a scored candidate pass."""
     return bool(getattr(verifier, "pass_fail", False)) and (candidate.score or 0.0) >= 1.0
+
+
+def in_unit(value: Any, *, by: str, what: str) -> float:
+    """Return what a verifier or a comparator said as a number.
+
+    Raises:
+        ConfigurationError: it is no number from 0 to 1, so that no vote could be right that counted it.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = nan
+    if not 0 <= number <= 1:
+        raise ConfigurationError(f"{by} returned {value!r}: a {what} is a number from 0 to 1")
+    return number
 
 
 class Verdict(NamedTuple):
