@@ -22,10 +22,10 @@ from typing import Any
 
 import anyio
 
-from ttc.budget import Ledger
 from ttc.cli.connection import connect
 from ttc.evals.suite import Problem, same
 from ttc.evals.suites.arithmetic import FAMILIES, Arithmetic
+from ttc.ledger import Ledger
 from ttc.models.vllm_server import VLLMServer
 from ttc.session import Session
 from ttc.statistics import paired_difference

@@ -16,9 +16,9 @@ from typing import Any
 
 import anyio
 
-from ttc.budget import Ledger
 from ttc.errors import ServerUnreachable
 from ttc.evals.store import Store
+from ttc.ledger import Ledger
 from ttc.models.base import LiveModel, Meter
 from ttc.types import Message, Request, Sample
 

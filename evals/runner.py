@@ -16,7 +16,7 @@ import anyio.to_thread
 import orjson
 
 from ttc import errors
-from ttc.budget import Budget, Ledger
+from ttc.budget import Budget
 from ttc.errors import BudgetExhausted, ModelError, ServerUnreachable
 from ttc.evals.config import Configuration, EvalConfig, check, choose_problems
 from ttc.evals.recorded_calls import CallCounts, StoredCalls, working_on
@@ -27,6 +27,7 @@ from ttc.evals.store import Store
 from ttc.evals.suite import Problem, Suite
 from ttc.evals.summary import Summary
 from ttc.evals.tournaments import events, judge_meetings
+from ttc.ledger import Ledger
 from ttc.models.base import LiveModel
 from ttc.seeds import hashed
 from ttc.solve import solve

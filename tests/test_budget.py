@@ -7,8 +7,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from ttc.budget import Budget, Lease, Ledger, Price
+from ttc.budget import Budget, Price
 from ttc.errors import BudgetExhausted, ConfigurationError
+from ttc.ledger import Lease, Ledger
 from ttc.types import Usage
 
 

@@ -12,8 +12,9 @@ import anyio
 import pytest
 
 from ttc.answer_type import TextAnswer
-from ttc.budget import Budget, Ledger
+from ttc.budget import Budget
 from ttc.errors import BudgetExhausted, ConfigurationError
+from ttc.ledger import Ledger
 from ttc.models.scripted import Scripted
 from ttc.session import Session
 from ttc.solve import solve

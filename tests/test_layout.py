@@ -104,6 +104,7 @@ def test_declared_names_load(group: str, name: str):
 STOREYS = [
     {"ttc.types", "ttc.request", "ttc.continuation", "ttc.answer_type", "ttc.errors", "ttc.registry", "ttc.seeds"},
     {"ttc.budget"},
+    {"ttc.ledger"},
     {"ttc.models"},
     {"core"},
     {"ttc.strategies", "ttc.verifiers", "ttc.adaptive"},

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ttc.budget import Budget, Ledger, Price
+    from ttc.budget import Budget, Price
     from ttc.errors import (
         BadResponse,
         BudgetExhausted,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         UnknownName,
     )
     from ttc.evals.tournaments import plan_from
+    from ttc.ledger import Ledger
     from ttc.models.base import Model
     from ttc.models.vllm_server import VLLMServer
     from ttc.session import Session
@@ -94,7 +95,7 @@ __all__ = [
 
 #: where a name lives that is not an error (those are all in ttc.errors)
 _HOMES = {
-    **dict.fromkeys(("Budget", "Ledger", "Price"), "ttc.budget"),
+    **dict.fromkeys(("Budget", "Price"), "ttc.budget"),
     **dict.fromkeys(
         (
             "AnswerType",
@@ -113,6 +114,7 @@ _HOMES = {
     ),
     **dict.fromkeys(("Comparator", "Verifier"), "ttc.verifier"),
     **dict.fromkeys(("solve", "solve_many"), "ttc.solve"),
+    "Ledger": "ttc.ledger",
     "Model": "ttc.models.base",
     "Session": "ttc.session",
     "Strategy": "ttc.strategy",

@@ -11,9 +11,10 @@ from typing import Any
 
 import anyio
 
-from ttc.budget import Budget, Ledger
+from ttc.budget import Budget
 from ttc.continuation import joined, partial_message
 from ttc.errors import BudgetExhausted, ConfigurationError
+from ttc.ledger import Ledger
 from ttc.models.base import Model
 from ttc.progress import Progress, Proposal
 from ttc.request import Numbered, Watch

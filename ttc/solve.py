@@ -8,8 +8,9 @@ from typing import Any
 
 import anyio
 
-from ttc.budget import Budget, Ledger
+from ttc.budget import Budget
 from ttc.errors import BudgetExhausted, ConfigurationError
+from ttc.ledger import Ledger
 from ttc.models.base import Model
 from ttc.progress import Progress
 from ttc.session import Session
@@ -132,6 +133,7 @@ async def solve_many(
     *,
     budget: Budget | None = None,
     total: Budget | None = None,
+    parent: Ledger | None = None,
     concurrency: int = 64,
     on_outcome: Callable[[int, Outcome], None] | None = None,
     **settings: Any,
@@ -145,6 +147,7 @@ async def solve_many(
         budget: limits of each query.
         total: limits over all of them. Its seconds are a deadline for every query: what runs then ends with its
             last proposal, and what has not started ends without an answer.
+        parent: a ledger that spans more than these queries.
         concurrency: how many queries run at a time.
         on_outcome: called with the query's position as each one ends.
         settings: further arguments of :func:`solve`.
@@ -154,7 +157,8 @@ async def solve_many(
     """
     strategy = make_strategy(strategy)
     asked = [Query.of(q) for q in queries]
-    parent = Ledger(total, price=model.price) if total is not None else None
+    if total is not None:
+        parent = Ledger(total, parent=parent, price=model.price)
     outcomes: list[Outcome | None] = [None] * len(asked)
     limiter = anyio.CapacityLimiter(concurrency)
     if parent is not None:

@@ -7,7 +7,8 @@ from typing import Any
 import anyio.lowlevel
 import pytest
 
-from ttc.budget import Budget, Ledger, Price
+from ttc.budget import Budget, Price
+from ttc.ledger import Ledger
 from ttc.models.scripted import Scripted
 from ttc.models.vllm_server import VLLMServer
 from ttc.solve import solve

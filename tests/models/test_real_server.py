@@ -8,8 +8,9 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from ttc.budget import Budget, Ledger
+from ttc.budget import Budget
 from ttc.errors import ConfigurationError
+from ttc.ledger import Ledger
 from ttc.models.launch import RunningServer
 from ttc.models.vllm_server import VLLMServer
 from ttc.solve import solve_many

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ttc.budget import Budget, Ledger
+from ttc.budget import Budget
+from ttc.ledger import Ledger
 from ttc.models.vllm_server import VLLMServer
 from ttc.solve import solve
 from ttc.testing import FakeServer, Reply, words

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ttc.budget import Budget, Ledger
+from ttc.budget import Budget
+from ttc.ledger import Ledger
 from ttc.models.vllm_server import VLLMServer
 from ttc.solve import solve
 from ttc.testing import FakeServer, Reply, words

@@ -10,8 +10,9 @@ from typing import Any
 import anyio
 import pytest
 
-from ttc.budget import Budget, Ledger
+from ttc.budget import Budget
 from ttc.errors import ConfigurationError, ServerUnreachable
+from ttc.ledger import Ledger
 from ttc.models.vllm_server import VLLMServer
 from ttc.models.wire import EventBuffer, prometheus_sums
 from ttc.testing import FakeServer, Reply, words

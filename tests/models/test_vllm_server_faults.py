@@ -13,7 +13,8 @@ from typing import Any
 import anyio
 import pytest
 
-from ttc.budget import Budget, Ledger
+from ttc.budget import Budget
+from ttc.ledger import Ledger
 from ttc.models.vllm_server import VLLMServer
 from ttc.testing import FakeServer, Fault, Reply, words
 from ttc.types import Request, Sample

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from ttc.budget import Ledger, Price
+from ttc.budget import Price
+from ttc.ledger import Ledger
 from ttc.types import Outcome, Query
 
 SPECS = [

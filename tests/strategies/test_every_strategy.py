@@ -22,8 +22,9 @@ from tests.strategies.conftest import (
     said,
 )
 from ttc import registry
-from ttc.budget import Budget, Ledger
+from ttc.budget import Budget
 from ttc.errors import BadResponse
+from ttc.ledger import Ledger
 from ttc.models.base import Meter
 from ttc.models.scripted import Scripted
 from ttc.solve import solve

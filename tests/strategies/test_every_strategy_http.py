@@ -25,7 +25,8 @@ from tests.strategies.conftest import (
     judged_by,
     said,
 )
-from ttc.budget import Budget, Ledger
+from ttc.budget import Budget
+from ttc.ledger import Ledger
 from ttc.models.vllm_server import VLLMServer
 from ttc.solve import solve
 from ttc.strategy import make_strategy

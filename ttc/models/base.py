@@ -15,9 +15,10 @@ from typing import Any, Protocol, Self
 
 import anyio
 
-from ttc.budget import Lease, Ledger, Price
+from ttc.budget import Price
 from ttc.continuation import partial_message
 from ttc.errors import BudgetExhausted, ModelError
+from ttc.ledger import Lease, Ledger
 from ttc.models.meter import Meter
 from ttc.models.stream import LiveStream
 from ttc.types import ForcedAnswer, Message, Request, Sample, Usage

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from ttc.budget import Ledger, Price
+from ttc.budget import Price
 from ttc.errors import ConfigurationError
+from ttc.ledger import Ledger
 from ttc.models.base import LiveModel, SampleStream
 from ttc.models.stream import LiveStream
 from ttc.types import Request, Sample

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ttc.budget import Lease
+from ttc.ledger import Lease
 from ttc.types import Usage
 
 __all__ = ["Meter"]

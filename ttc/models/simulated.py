@@ -21,8 +21,9 @@ from typing import Any, NamedTuple, Self
 import anyio
 import anyio.lowlevel
 
-from ttc.budget import Ledger, Price
+from ttc.budget import Price
 from ttc.errors import BudgetExhausted, ConfigurationError, ModelError
+from ttc.ledger import Ledger
 from ttc.models.base import LiveModel, Meter, SampleStream, charged_as
 from ttc.models.population import Population, Problem, said, stated
 from ttc.request import Numbered

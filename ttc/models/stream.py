@@ -11,8 +11,8 @@ from typing import Self, TypeAlias
 import anyio
 import anyio.abc
 
-from ttc.budget import Ledger
 from ttc.errors import BudgetExhausted
+from ttc.ledger import Ledger
 from ttc.types import Request, Sample
 
 __all__ = ["Complete", "LiveStream"]
