@@ -1,0 +1,295 @@
+"""The part of a session that draws: requests with their seeds and positions, and what was drawn, counted."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from ttc.continuation import joined, partial_message
+from ttc.errors import BudgetExhausted, ConfigurationError
+from ttc.ledger import Ledger
+from ttc.models.base import Model
+from ttc.progress import Progress
+from ttc.request import Numbered, Watch
+from ttc.samples import Samples, ScoredSamples
+from ttc.seeds import hashed
+from ttc.types import Candidate, ForcedAnswer, Message, Query, Request, Sample, Sampling
+from ttc.verifier import Comparator, Verifier
+
+if TYPE_CHECKING:
+    from ttc.session import Session
+
+__all__ = ["NO_VERIFIER", "Drawing"]
+
+#: fields of a request body that are meant for answers, and would fight the choice that a judge is held to
+_SHAPE_ANSWERS = frozenset(
+    {"response_format", "structured_outputs", "stop", "stop_token_ids", "min_tokens", "ignore_eos", "logit_bias"}
+    | {"allowed_token_ids", "bad_words"}
+)
+
+
+class Drawing:
+    """Draws samples of one query from a model under a ledger. What a strategy is handed is the whole session."""
+
+    def __init__(
+        self,
+        query: Query,
+        model: Model,
+        ledger: Ledger,
+        *,
+        verifier: Verifier | None = None,
+        comparator: Comparator | None = None,
+        sampling: Sampling | None = None,
+        seed: int = 0,
+        strategy: str = "",
+    ) -> None:
+        self.query = query
+        self.messages = query.messages
+        self.verifier = verifier
+        self.comparator = comparator
+        self.sampling = sampling or Sampling()
+        self.strategy = strategy
+        self.rng = random.Random(hashed(seed, query.id, strategy))
+        self.progress = Progress()
+        self._model = model
+        self._ledger = ledger
+        self._whole = ledger
+        self._seed = seed
+        self._handed_on: list[Candidate] = []
+        self._path: tuple[str | int, ...] = ()
+        self._name: tuple[str, ...] = ()
+        self._answers: dict[str, bool] = {}
+
+    def note(self, event: str, **data: Any) -> None:
+        """Add an event to the trace. Plain data only."""
+        self.progress.note(event, data)
+
+    def warn(self, message: str) -> None:
+        """Tell the reader of the outcome, once."""
+        if message not in self.progress.warnings:
+            self.progress.warnings.append(message)
+
+    @property
+    def tokens_left(self) -> int | None:
+        """Generated tokens that could be granted now; None: no limit."""
+        return self._ledger.left()
+
+    # -- drawing ----------------------------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        messages: Sequence[Message] | None = None,
+        *,
+        n: int,
+        kind: str = "generate",
+        wave: int | None = None,
+        scored: bool = False,
+        by_finish: bool = False,
+        watch: Watch | None = None,
+        **overrides: Any,
+    ) -> Samples:
+        """Draw ``n`` samples, each its own seeded and cuttable request.
+
+        Use as ``async with session.sample(n=16) as samples: async for candidate in samples``. They come in issue
+        order. Leaving the block cancels what is in flight, and charges it. Where the budget refuses a call the
+        iteration ends early. With ``wave`` so many are sent at a time, the next ones when those were consumed.
+
+        Args:
+            messages: the prompt (default: the session's ``messages``).
+            n: how many.
+            kind: what the calls are for: generate, revise, judge, reward or probe.
+            wave: how many to have in flight at the most (default: all).
+            scored: let the verifier score each one that holds an answer, as it arrives.
+            by_finish: hand them on as they finish. This selects for short ones: for strategies that mean to, and say
+                so. Such samples are never answered by recorded calls of other strategies.
+            watch: a rule that may end a sample while it streams.
+            overrides: fields of :class:`~ttc.types.Sampling` to change.
+
+        Raises:
+            ConfigurationError: ``n`` below one, or scoring without a verifier.
+        """
+        if n < 1:
+            raise ConfigurationError(f"sample(n={n}): draw at least one")
+        if scored and self.verifier is None:
+            raise ConfigurationError(NO_VERIFIER)
+        given: list[Candidate] = []
+        if messages is None and kind == "generate" and not overrides:
+            given, self._handed_on = self._handed_on[:n], self._handed_on[n:]
+        request = self._request(messages or self.messages, kind, overrides)
+        if by_finish or watch is not None:
+            request = replace(request, race=by_finish, watch=watch)
+        made = ScoredSamples if scored else Samples
+        # Nobody holds a drawing that is no whole session.
+        return made(cast("Session", self), request, n, wave=wave, given=given, by_finish=by_finish)
+
+    async def generate(
+        self, messages: Sequence[Message] | None = None, *, kind: str = "generate", **overrides: Any
+    ) -> Candidate:
+        """Draw one sample.
+
+        Raises:
+            BudgetExhausted: the ledger refused it.
+        """
+        async with self.sample(messages, n=1, kind=kind, **overrides) as samples:
+            async for candidate in samples:
+                return candidate
+        raise self._refused(kind)
+
+    async def continue_(
+        self,
+        candidate: Candidate,
+        messages: Sequence[Message] | None = None,
+        *,
+        cue: str = "",
+        close_thought: bool = True,
+        kind: str = "generate",
+        watch: Watch | None = None,
+        **overrides: Any,
+    ) -> Candidate:
+        """Go on where a sample ended, behind the words of ``cue``; returns the longer sample.
+
+        The server reads prompt and text again (from its prefix cache, where that holds them), and is billed for it.
+        Nothing is forced out of the longer sample; say so with a ``cue``.
+
+        Args:
+            candidate: what to go on from. A thinking model that was stopped in its thoughts goes on thinking, unless
+                ``close_thought`` ends them first.
+            messages: the prompt that it answered (default: the session's ``messages``).
+            cue: words to put into the model's mouth.
+            close_thought: end open thoughts before the cue, so that what follows is the answer.
+            kind: what the call is for.
+            watch: a rule that may end it while it streams.
+            overrides: fields of :class:`~ttc.types.Sampling` to change; ``max_tokens`` is that of the continuation.
+
+        Raises:
+            BudgetExhausted: the ledger refused it.
+        """
+        so_far = candidate.sample
+        asked = partial_message(messages or self.messages, so_far, cue, close_thought=close_thought)
+        request = self._request(asked, kind, {"force_answer": 0, **overrides})
+        request = replace(request, continue_final=True, watch=watch)
+        async with self._model.open(self._numbered(request, 1), self._ledger) as stream:
+            async for more in stream:
+                self._count(Candidate(None, more), note=False)
+                found = self._read(joined(so_far, more, cue, close_thought=close_thought))
+                event = _event("continue", self.progress.consumed.generated, found)
+                self.progress.trace.append({**event, "cue": cue, "added": more.usage.generated})
+                return found
+        raise self._refused(kind)
+
+    async def choose(
+        self, messages: Sequence[Message], choices: Sequence[str], *, kind: str = "judge", temperature: float = 0.0
+    ) -> Sample:
+        """Ask for one of ``choices``, constrained by the server, with the logprobs of the first token.
+
+        Raises:
+            BudgetExhausted: the ledger refused it.
+        """
+        overrides = {
+            "max_tokens": 8,
+            "temperature": temperature,
+            "logprobs": 20,
+            "force_answer": 0,
+            "thinking_tokens": None,
+            "extra": {name: value for name, value in self.sampling.extra.items() if name not in _SHAPE_ANSWERS},
+        }
+        request = replace(self._request(messages, kind, overrides), choices=tuple(choices))
+        async with self._model.open(self._numbered(request, 1), self._ledger) as stream:
+            async for sample in stream:
+                return self._count(Candidate(None, sample), note=False).sample
+        raise self._refused(kind)
+
+    # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _request(self, messages: Sequence[Message], kind: str, overrides: dict[str, Any]) -> Request:
+        try:
+            sampling = replace(self.sampling, **overrides)
+        except TypeError as error:
+            raise ConfigurationError(f"sampling: {error}") from None
+        logprobs = max(sampling.logprobs or 0, self.verifier.logprobs if self.verifier and kind != "judge" else 0)
+        answer_type = self.query.answer_type
+        force = (
+            ForcedAnswer(answer_type.cue, sampling.force_answer, answer_type.concludes)
+            if sampling.force_answer and answer_type.cue and kind in ("generate", "revise", "probe")
+            else None
+        )
+        return Request(
+            messages=tuple(messages),
+            max_tokens=sampling.max_tokens,
+            kind=kind,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            logprobs=logprobs or None,
+            stream=sampling.max_tokens > 16,
+            thinking_tokens=sampling.thinking_tokens,
+            force=force,
+            model=sampling.model,
+            extra=sampling.extra,
+        )
+
+    def _numbered(self, request: Request, n: int) -> Numbered:
+        """Give ``n`` requests of equal content their index in issue order, and the seed that follows from it."""
+        try:
+            content = request.content()
+        except TypeError as error:  # orjson's
+            raise ConfigurationError(f"the messages or the extra fields of a request cannot be sent: {error}") from None
+        root = "\x1f".join(map(str, (self._seed, self.query.id, *self._path, content)))
+        first = self.progress.issued[root]
+        self.progress.issued[root] += n
+        return Numbered(request, root, range(first, first + n))
+
+    def _refused(self, kind: str) -> BudgetExhausted:
+        """The error of a refused call; what a strategy goes on to do without it ended by the budget all the same."""
+        self.progress.out_of_budget = True
+        return BudgetExhausted(f"the budget has no tokens left for a call of kind '{kind}'")
+
+    def _read(self, sample: Sample) -> Candidate:
+        """Read the answer of a sample."""
+        answer = self.query.answer_type.extract(sample.text) if sample.ok else None
+        if answer is not None:
+            known = self._answers.get(answer)
+            if known is None:
+                known = self._answers[answer] = bool(self.query.answer_type.key(answer))
+            if not known:
+                answer = None  # the empty key is that of no answer
+        return Candidate(answer, sample)
+
+    def _count(self, candidate: Candidate, *, note: bool = True) -> Candidate:
+        """Count what was drawn as consumed."""
+        p, sample = self.progress, candidate.sample
+        p.consumed.add(sample.usage)
+        if sample.model:
+            p.models.add(sample.model)
+        if self._ledger.price is not None and (price := self._model.price_of(sample.model)):
+            p.dollars += price.of(sample.usage)
+        if sample.ok:
+            p.succeeded += 1
+        else:
+            p.failures.append(sample)
+        if note:
+            p.drawn += 1
+            p.cut += sample.finish == "cut"
+            p.trace.append(_event("sample", p.consumed.generated, candidate))
+        return candidate
+
+
+NO_VERIFIER = "scoring needs a verifier: pass verifier='self_certainty' or 'judge'"
+
+
+def _event(event: str, tokens: int, candidate: Candidate) -> dict[str, Any]:
+    sample = candidate.sample
+    facts = {
+        "event": event,
+        "tokens": tokens,
+        "kind": sample.kind,
+        "index": sample.index,
+        "answer": candidate.answer,
+        "finish": sample.finish,
+        "forced": sample.forced,
+        "generated": sample.usage.generated,
+    }
+    if sample.error:
+        facts["error"] = sample.error
+    return facts
