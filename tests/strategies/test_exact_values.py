@@ -207,6 +207,17 @@ def test_the_beta_rule_alone(p: float, samples: float, accuracy: float, fixed: f
     assert abs(of_all - fixed) <= allowed(fixed, problems)
 
 
+def test_the_beta_rule_stops_at_its_boundaries_and_nowhere_else() -> None:
+    def counts(query: Query, outcome: Outcome) -> tuple[int, ...]:
+        classes = next(event["classes"] for event in outcome.trace if event["event"] == "vote")
+        return tuple(sorted((n for _, n, _ in classes), reverse=True))
+
+    ends = each(counts, "majority:n=12,stop=beta,certain=false,wave=1", Simulated(Population(p=0.7)), 500)
+    assert {end for end in ends if sum(end) < 12} == {(4,), (6, 1), (8, 2)}
+    assert (9, 3) in ends
+    assert (8, 3) not in ends  # at 11 samples it goes on
+
+
 @pytest.mark.parametrize(("p", "samples"), [(0.8, 8.696), (0.7, 14.724), (0.6, 23.084)])
 def test_the_beta_rule_beside_the_certain_stop(p: float, samples: float) -> None:
     model = Simulated(Population(p=p))

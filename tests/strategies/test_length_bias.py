@@ -244,7 +244,7 @@ def test_a_stop_rule_sees_samples_in_issue_order(setting: Setting, by_finish: fl
     """Over finishers the Beta rule is right with .967 or .486, depending only on who is short; else with .876."""
     expected = beta_by_finish(setting)
     assert abs(expected - by_finish) < 0.03
-    problems = 200
+    problems = 300
     finishers = share_right(BetaByFinish(), setting.model(), problems)
     in_order = share_right("majority:n=40,stop=beta,certain=false,wave=40", setting.model(), problems)
     assert abs(finishers - expected) <= allowed(expected, problems)
