@@ -15,7 +15,7 @@ from ttc.errors import ConfigurationError, UnknownName
 from ttc.models.scripted import Scripted
 from ttc.registry import valid_range
 from ttc.solve import solve
-from ttc.strategy import Strategy
+from ttc.strategy import Strategy, make_strategy
 
 STRATEGIES = registry.names("strategy")
 
@@ -134,3 +134,23 @@ async def test_what_a_strategy_needs_is_asked_for_before_any_call(strategy: str,
     with pytest.raises(ConfigurationError, match=f"strategy '{strategy}' needs a {need}"):
         await solve("3 + 4?", strategy, model, verifier=given.get("verifier"), comparator=given.get("comparator"))
     assert model.requests == []
+
+
+def test_a_spec_in_a_spec_may_hold_another():
+    spec = "adaptive:probe=3,hard=(revision:length=2,each=(majority:n=3,stop=beta)),medium=single"
+    made = make_strategy(spec)
+    assert make_strategy(made.spec) == made
+    inner = make_strategy(dict(made)["hard"])
+    assert dict(inner)["each"] == "majority:n=3,stop=beta"
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("adaptive:hard=(majority:n=3", "a bracket is not closed"),
+        ("adaptive:hard=majority:n=3)", "closes no bracket"),
+    ],
+)
+def test_brackets_come_in_pairs(spec: str, says: str):
+    with pytest.raises(ConfigurationError, match=says):
+        make_strategy(spec)

@@ -46,7 +46,7 @@ class Ledger:
         self._priced: dict[Price, list[int]] = {}
         self._waiting: deque[_Waiter] = deque()
         own = self.budget
-        self._limited: bool = (parent is not None and parent._limited) or any(
+        self.limited: bool = (parent is not None and parent.limited) or any(
             limit is not None for limit in (own.generated_tokens, own.total_tokens, own.calls, own.dollars)
         )
 
@@ -73,7 +73,7 @@ class Ledger:
 
     def has_spent(self, consumed: Tally) -> bool:
         """Whether what was consumed is all that was spent."""
-        return consumed.generated == self._spent_generated and consumed.prompt == self._spent_prompt
+        return consumed.prompt == self._spent_prompt and consumed.reasoning + consumed.answer == self._spent_generated
 
     @property
     def seconds_left(self) -> float:
@@ -101,7 +101,7 @@ class Ledger:
 
         With ``calls=0`` those that a call under way could be granted.
         """
-        if not self._limited:
+        if not self.limited:
             return None
         room = min(x._room(prompt, leased=True, calls=calls, price=price) for x in self.chain())
         return None if room == inf else int(max(0, room))
@@ -109,7 +109,8 @@ class Ledger:
     def pay(self, kind: str, usage: Usage, *, price: Price | None = None) -> None:
         """Charge a call that took no time, within what :meth:`left` has just said."""
         self._charge(kind, usage, price or self.price)
-        self._pump_all()
+        if self.limited:
+            self._pump_all()
 
     def lease_now(
         self, kind: str, *, want: int, enough: int | None = None, prompt: int = 0, price: Price | None = None
@@ -185,7 +186,7 @@ class Ledger:
         self, want: int, enough: int, prompt: int, price: Price | None, *, least: int | None = None
     ) -> tuple[int | None, Ledger | None]:
         """Return the grant, or None with the ledger that is short. With ``least``, shrink where nothing is leased."""
-        if not self._limited:
+        if not self.limited:
             return want, None
         granted: float = want
         for ledger in self.chain():

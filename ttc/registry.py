@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import NoneType, UnionType
@@ -61,14 +61,32 @@ def parse_spec(what: str, spec: str) -> tuple[str, dict[str, Any]]:
     """
     name, _, rest = spec.partition(":")
     parameters: dict[str, Any] = {}
-    # A comma inside parentheses belongs to a value: adaptive:hard=(majority:n=16,stop=beta).
-    for part in filter(None, (p.strip() for p in re.split(r",(?![^\[({]*[\])}])", rest))):
+    try:
+        parts = list(_parts(rest))
+    except ValueError as error:
+        raise ConfigurationError(f"{what} '{spec}': {error}") from None
+    for part in parts:
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
             raise ConfigurationError(f"{what} '{spec}': '{part}' is not of the form parameter=value")
         value = value.strip()
         parameters[key.strip()] = value[1:-1] if value.startswith("(") and value.endswith(")") else value
     return name.strip(), parameters
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Split at commas; one inside brackets belongs to a value: ``hard=(majority:n=16,stop=beta)``, however deep."""
+    depth, start = 0, 0
+    for i, c in enumerate(text + ","):
+        depth += (c in "([{") - (c in ")]}")
+        if depth < 0:
+            raise ValueError(f"'{c}' closes no bracket")
+        if c == "," and not depth or i == len(text):
+            if part := text[start:i].strip():
+                yield part
+            start = i + 1
+    if depth:
+        raise ValueError("a bracket is not closed")
 
 
 def create(what: str, spec: str) -> Any:

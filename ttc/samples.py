@@ -48,7 +48,7 @@ class Samples:
         limit = s.tokens_left
         if limit is not None and self._wanted and limit < self._wanted * self._request.max_tokens:
             s.warn(
-                f"the budget ({limit} tokens left) is below what {self._wanted} samples of up to "
+                f"the budget is below what {self._wanted} samples of up to "
                 f"{self._request.max_tokens} may take: long samples may be cut, which favours short ones"
             )
         self._stream = s._model.open([], s._ledger, by_finish=self._by_finish)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ttc.models.base import Meter
-from ttc.models.reasoning import CLOSE, split_thoughts, thought_prefix
+from ttc.models.reasoning import CLOSE, OPEN, split_thoughts, thought_prefix
 from ttc.models.tokenizer import ServerTokenizer
 from ttc.models.wire import Choice, StreamedChoice
 from ttc.types import FinishReason, Request, Sample, Usage
@@ -75,6 +75,7 @@ async def read_choices(
     details: Mapping[str, Any] = usage.get("prompt_tokens_details") or {}
     cached: int = details.get("cached_tokens") or 0
     prompt = Usage(usage.get("prompt_tokens") or meter.lease.prompt, cached)
+    in_thought = _in_thought(request)
     samples: list[Sample] = []
     for i, (choice, tokens) in enumerate(zip(reading.choices, generated, strict=True)):
         finish: FinishReason = "stop"
@@ -86,7 +87,7 @@ async def read_choices(
             finish = "length"
         reasoning, text = await _split(request, choice, finish, tokenizer)
         thoughts, source = 0, counted_by
-        if reasoning or (CLOSE in choice.content and not request.continue_final):
+        if reasoning or (CLOSE in choice.content and (in_thought or not request.continue_final)):
             thoughts, source = await _thoughts(choice, reading, text, tokens, tokenizer, counted_by)
         used = Usage(
             reasoning_tokens=thoughts,
@@ -117,14 +118,27 @@ async def read_choices(
 async def _split(request: Request, choice: Choice, finish: FinishReason, tokenizer: ServerTokenizer) -> tuple[str, str]:
     """Return (reasoning, text)."""
     if request.continue_final:
-        # The thoughts ended before: a parser that misses their end in what is new calls all of it reasoning.
-        return "", choice.reasoning + choice.content
+        if not _in_thought(request):
+            # The thoughts ended before: a parser that misses their end in what is new calls all of it reasoning.
+            return "", choice.reasoning + choice.content
+        if choice.reasoning:  # a parser took their end out
+            return choice.reasoning, choice.content.lstrip()
+        thought, _, text = choice.content.partition(CLOSE)
+        return thought, text.lstrip()
     if choice.reasoning:
         return choice.reasoning, choice.content.lstrip("\n")
     opened = False
     if finish != "stop" and CLOSE not in choice.content:
         opened = await tokenizer.opens_thought(request.extra.get("chat_template_kwargs") or {})
     return split_thoughts(choice.content, opened=opened)
+
+
+def _in_thought(request: Request) -> bool:
+    """Whether a completion goes on inside the thoughts of the assistant's last message."""
+    if not request.continue_final:
+        return False
+    _, opened, thought = str(request.messages[-1].get("content")).rpartition(OPEN)
+    return bool(opened) and CLOSE not in thought
 
 
 async def _generated(meter: Meter, reading: Reading, tokenizer: ServerTokenizer) -> tuple[list[int], str]:

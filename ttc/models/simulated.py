@@ -31,7 +31,8 @@ from ttc.types import FinishReason, Message, Piece, Request, Sample, Usage
 
 __all__ = ["Confidence", "Latency", "Lengths", "Revising", "Simulated"]
 
-_SIX = Struct(">6I")
+_FIVE = Struct(">5I")
+_MIX = 0x9E3779B97F4A7C15  # neighbouring seeds come far apart: Fibonacci hashing
 _NORMAL = NormalDist()
 _UNIT = 2.0**-32
 _BREATH = 256
@@ -93,14 +94,25 @@ class Confidence:
 
 
 class _Draw(NamedTuple):
-    """What one request brings: its whole text, its tokens, and uniform numbers (32 bits) for whatever else is drawn."""
+    """What one request brings: its whole text, its tokens, and whether it is right."""
 
     text: str
     tokens: int
     right: bool
+
+
+class _Chance(NamedTuple):
+    """What else is drawn for a seed, each a uniform number of 32 bits."""
+
+    slip: int
+    length: int
     sure: int
     pace: int
     luck: int
+
+
+def _chance(seed: int) -> _Chance:
+    return _Chance(*_FIVE.unpack(blake2b(b"%d" % seed, digest_size=20).digest()))
 
 
 class Simulated(LiveModel):
@@ -203,17 +215,17 @@ class Simulated(LiveModel):
 
     async def _generate(self, request: Request, meter: Meter) -> Sample:
         draw = self.draw(request, request.seed, request.index, self.population.problem(stated(request.messages)))
-        latency = self._latency or Latency(first=0.0, per_token=0.0)
-        pace = exp(latency.sigma * _normal(draw.pace)) if latency.sigma else 1.0
+        latency, chance = self._latency or Latency(first=0.0, per_token=0.0), _chance(request.seed)
+        pace = exp(latency.sigma * _normal(chance.pace)) if latency.sigma else 1.0
         began = anyio.current_time()
         await anyio.sleep(pace * latency.first)
-        if draw.luck * _UNIT < self.failures:
+        if chance.luck * _UNIT < self.failures:
             meter.broke(generated=False)
             raise ModelError("a simulated failure")
         cap = meter.max_tokens()
         length, finish = (cap, "length") if draw.tokens > cap else (draw.tokens, "stop")
         watcher = request.watch.start() if request.watch else None
-        row = self.row(request, draw)
+        row = self.row(request, request.seed, right=draw.right)
         done = 0
         while done < length:
             step = min(self._interval, length - done)
@@ -250,7 +262,7 @@ class Simulated(LiveModel):
             return Sample(
                 text=text, usage=used, index=index, seed=seed, kind=request.kind, finish=finish, latency=latency
             )
-        row, n_rows = self.row(request, draw), used.generated
+        row, n_rows = self.row(request, seed, right=draw.right), used.generated
         return Sample(
             text=text,
             usage=used,
@@ -264,35 +276,36 @@ class Simulated(LiveModel):
             first_choices=((draw.text, row[0]),) if request.choices else (),
         )
 
-    def row(self, request: Request, draw: _Draw) -> tuple[float, ...]:
+    def row(self, request: Request, seed: int, *, right: bool) -> tuple[float, ...]:
         """The top-k logprobs of each token of a sample."""
         if not request.logprobs:
             return ()
         c = self._confidence
-        mean = (c.right if draw.right else c.wrong) + c.sigma * _normal(draw.sure)
+        mean = (c.right if right else c.wrong) + c.sigma * _normal(_chance(seed).sure)
         return (-max(0.0, mean),) * request.logprobs
 
     def draw(self, request: Request, seed: int, index: int, problem: Problem) -> _Draw:
         """Draw what a request brings: text, tokens, and whether it is right."""
-        # Six uniform numbers of 32 bits.
-        numbers: tuple[int, ...] = _SIX.unpack(blake2b(b"%d" % seed, digest_size=24).digest())
-        skill, slip, length, sure, pace, luck = numbers
+        skill = (seed * _MIX & 0xFFFFFFFFFFFFFFFF) >> 32
         if request.choices:
-            choice: str = request.choices[skill * len(request.choices) >> 32]
-            return _Draw(choice, 1, False, sure, pace, luck)
-        chain, answer = f"{seed:x}", ""
-        u = skill * _UNIT
+            return _Draw(request.choices[skill * len(request.choices) >> 32], 1, False)
+        chain, answer, u = f"{seed:x}", "", skill * _UNIT
         if request.kind == "revise" and (before := said(request.messages)):
             chain, answer = before
             right, kept = self._revised(chain, answer == problem.right, u)
             if not kept:
                 answer = ""
         else:
-            p = self._voters[index % len(self._voters)] if self._voters else problem.p
-            right = u < p
+            right = u < (self._voters[index % len(self._voters)] if self._voters else problem.p)
         if not answer:
-            answer = problem.right if right else problem.wrong[bisect(problem.bounds, slip * _UNIT)]
-        return _Draw(f"[{chain}] {answer}", self._lengths.tokens(length, right), right, sure, pace, luck)
+            if right:
+                answer = problem.right
+            else:
+                several = len(problem.wrong) > 1
+                answer = problem.wrong[bisect(problem.bounds, _chance(seed).slip * _UNIT) if several else 0]
+        lengths = self._lengths
+        tokens = lengths.tokens(_chance(seed).length if lengths.sigma else 0, right)
+        return _Draw(f"[{chain}] {answer}", tokens, right)
 
     def _revised(self, chain: str, was_right: bool, u: float) -> tuple[bool, bool]:
         """Return whether a revision is right, and whether it keeps the answer."""
@@ -375,12 +388,13 @@ class InstantStream:
                 self._prompt = model.prompt_of(request.messages)
                 self._problem = model.population.problem(stated(request.messages))
                 self._kind = charged_as(request)
+                self._limited = self._ledger.limited
 
     def _draw(self, batch: Numbered, at: int) -> Sample | None:
         """Draw one sample within the budget, or None where the ledger refuses it."""
         model, ledger, request, prompt = self._model, self._ledger, batch.request, self._prompt
         cap = request.max_tokens
-        room = ledger.left(prompt, price=model.price)
+        room = ledger.left(prompt, price=model.price) if self._limited else None
         if room is not None and room < min(cap, 16):
             ledger.refused = True
             return None
@@ -396,4 +410,7 @@ class InstantStream:
         model.generated += tokens
         used = Usage(prompt, 0, 0, tokens)
         ledger.pay(self._kind, used, price=model.price)
-        return model.sample(request, index, seed, draw, used, finish)
+        if request.logprobs:
+            return model.sample(request, index, seed, draw, used, finish)
+        text = draw[0] if finish == "stop" else ""
+        return Sample(text=text, usage=used, index=index, seed=seed, kind=request.kind, finish=finish)
