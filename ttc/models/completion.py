@@ -124,7 +124,8 @@ async def _split(request: Request, choice: Choice, finish: FinishReason, tokeniz
         if choice.reasoning:  # a parser took their end out
             return choice.reasoning, choice.content.lstrip()
         thought, _, text = choice.content.partition(CLOSE)
-        return thought, text.lstrip()
+        # An end that nothing comes before is kept, so that what follows it is not taken for more thought.
+        return (thought, text.lstrip()) if thought.strip() else ("", choice.content)
     if choice.reasoning:
         return choice.reasoning, choice.content.lstrip("\n")
     opened = False
