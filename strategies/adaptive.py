@@ -44,7 +44,7 @@ class Adaptive(Strategy):
         """Probe, choose a bin, and go on with the samples at hand."""
         vote = Vote(query.answer_type, session.rng)
         probe: list[Candidate] = []
-        async with session.sample(n=self.probe, kind="probe") as samples:
+        async with session.sample(n=self.probe, kind="probe", whole=True) as samples:
             async for candidate in samples:
                 probe.append(candidate)
                 vote.add(candidate)

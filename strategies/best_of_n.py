@@ -42,7 +42,7 @@ class BestOfN(Strategy):
         best: Candidate | None = None
         height = (-1.0, 0.0)
         wave = self.wave or (8 if getattr(session.verifier, "pass_fail", False) else None)
-        async with session.sample(n=self.n, wave=wave, scored=True) as samples:
+        async with session.sample(n=self.n, wave=wave, whole=True, scored=True) as samples:
             async for candidate in samples:
                 if candidate.answer is None:
                     session.propose(candidate)

@@ -50,7 +50,7 @@ class DeepConf(Strategy):
         """Warm up, set the threshold, and vote on until the leader has its share."""
         whole, vote = Vote(query.answer_type, session.rng), Vote(query.answer_type, session.rng)
         warm: list[tuple[Candidate, float | None]] = []
-        async with session.sample(n=min(self.n, self.warmup), logprobs=self.top) as samples:
+        async with session.sample(n=min(self.n, self.warmup), whole=True, logprobs=self.top) as samples:
             async for candidate in samples:
                 warm.append((candidate, self._lowest(candidate)))
                 _cast(session, *warm[-1], votes=[whole])
@@ -78,7 +78,7 @@ class DeepConf(Strategy):
         watch = Watch(f"deep_conf:{self.window},{threshold!r}", lambda: self._watcher(threshold))
         if left and whole.share() < self.consensus:
             wave = self.wave or self.warmup
-            async with session.sample(n=left, wave=wave, watch=watch, logprobs=self.top) as samples:
+            async with session.sample(n=left, wave=wave, whole=True, watch=watch, logprobs=self.top) as samples:
                 async for candidate in samples:
                     left -= 1
                     _cast(session, candidate, self._lowest(candidate), votes=[whole, vote], threshold=threshold)

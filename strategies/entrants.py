@@ -38,7 +38,7 @@ async def draw_entrants(
 async def _samples(session: Session, n: int, names: list[str], enter: Callable[[int, Candidate | None], None]) -> None:
     async with AsyncExitStack() as stack:
         draws = [
-            await stack.enter_async_context(session.sample(n=len(range(i, n, len(names))), **_model(name)))
+            await stack.enter_async_context(session.sample(n=len(range(i, n, len(names))), whole=True, **_model(name)))
             for i, name in enumerate(names[:n])
         ]
         for seat in range(n):

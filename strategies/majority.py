@@ -63,7 +63,7 @@ class Majority(Strategy):
         wave = self.wave or {"beta": 8, "confidence": 8, "window": self.window}.get(self.stop)
         weighted = self.weights != "equal"
         remaining = self.n
-        async with session.sample(n=self.n, wave=wave, scored=weighted) as samples:
+        async with session.sample(n=self.n, wave=wave, whole=True, scored=weighted) as samples:
             async for candidate in samples:
                 vote.add(candidate, weight=self._weight(candidate) if weighted else 1.0)
                 remaining -= 1

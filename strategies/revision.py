@@ -75,7 +75,7 @@ class Revision(Strategy):
 
         if self.each is None:
             try:  # the first attempts are samples like those of other strategies, and may have been handed on
-                async with session.sample(n=self.chains, scored=session.verifier is not None) as samples:
+                async with session.sample(n=self.chains, whole=True, scored=session.verifier is not None) as samples:
                     async for candidate in samples:
                         if self.made(vote, session, len(growing), candidate):
                             return

@@ -217,9 +217,9 @@ async def test_a_child_session_spends_from_its_parent_and_draws_what_was_handed_
 async def test_many_queries_share_one_total_and_come_back_in_order() -> None:
     model = Scripted(lambda r: words(5, str(random.Random(str(r.messages)).randint(0, 99))))
     queries = [Query.of(f"q{i}", answer_type=Number()) for i in range(60)]
-    outcomes = await solve_many(queries, "majority:n=4,stop=never", model, total=Budget(generated_tokens=600))
+    outcomes = await solve_many(queries, "majority:n=4,stop=never", model, total=Budget(generated_tokens=1100))
     assert [o.query_id for o in outcomes] == [q.id for q in queries]
-    assert model.generated <= sum(o.generated_tokens for o in outcomes) <= 600
+    assert model.generated <= sum(o.generated_tokens for o in outcomes) <= 1100
     assert {o.ended_by for o in outcomes} == {"finished", "budget"}
 
 
@@ -242,3 +242,24 @@ async def test_a_mistake_is_one_clear_error_before_any_call(strategy: str, says:
     with pytest.raises(ConfigurationError, match=says):
         await solve(QUERY, strategy, model)
     assert model.requests == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("length", [40, 300, 2000])
+async def test_whole_samples_are_sent_as_many_at_a_time_as_the_budget_carries(length: int) -> None:
+    class Whole(Strategy):
+        async def solve(self, query: Query, session: Session) -> None:
+            async with session.sample(n=16, whole=True) as samples:
+                async for candidate in samples:
+                    session.propose(candidate)
+
+    running: list[int] = []
+    model = Scripted(lambda r: running.append(model.running) or words(length), latency=lambda r: 0.001)
+    outcome = await solve(
+        QUERY, Whole(), model, budget=Budget(generated_tokens=4200), sampling=Sampling(max_tokens=2048)
+    )
+    cut = sum(event.get("finish") == "cut" for event in outcome.trace)
+    whole = sum(event.get("finish") == "stop" for event in outcome.trace)
+    assert running[0] <= 2  # their caps are all that is known at first
+    assert whole >= min(16, 4200 // (length + 2)) - 1
+    assert cut <= 2

@@ -85,6 +85,7 @@ class Drawing:
         n: int,
         kind: str = "generate",
         wave: int | None = None,
+        whole: bool = False,
         scored: bool = False,
         by_finish: bool = False,
         watch: Watch | None = None,
@@ -101,6 +102,9 @@ class Drawing:
             n: how many.
             kind: what the calls are for: generate, revise, judge, reward or probe.
             wave: how many to have in flight at the most (default: all).
+            whole: send no more at a time than the budget carries to their end, by their cap first and then by the
+                lengths so far. Otherwise all are sent at once, and where the budget ends the short ones among them
+                are whole: a vote of those is one of the short.
             scored: let the verifier score each one that holds an answer, as it arrives.
             by_finish: hand them on as they finish. This selects for short ones: for strategies that mean to, and say
                 so. Such samples are never answered by recorded calls of other strategies.
@@ -122,7 +126,7 @@ class Drawing:
             request = replace(request, race=by_finish, watch=watch)
         made = ScoredSamples if scored else Samples
         # Nobody holds a drawing that is no whole session.
-        return made(cast("Session", self), request, n, wave=wave, given=given, by_finish=by_finish)
+        return made(cast("Session", self), request, n, wave=wave, given=given, by_finish=by_finish, whole=whole)
 
     async def generate(
         self, messages: Sequence[Message] | None = None, *, kind: str = "generate", **overrides: Any

@@ -81,7 +81,7 @@ def _parts(text: str) -> Iterator[str]:
         depth += (c in "([{") - (c in ")]}")
         if depth < 0:
             raise ValueError(f"'{c}' closes no bracket")
-        if c == "," and not depth or i == len(text):
+        if (c == "," and not depth) or i == len(text):
             if part := text[start:i].strip():
                 yield part
             start = i + 1

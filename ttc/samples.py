@@ -32,6 +32,7 @@ class Samples:
         wave: int | None = None,
         given: Sequence[Candidate] = (),
         by_finish: bool = False,
+        whole: bool = False,
     ) -> None:
         self._session = session
         self._request = request
@@ -39,6 +40,8 @@ class Samples:
         self._wanted = n - len(given)
         self._wave = wave or n
         self._by_finish = by_finish
+        self._whole = whole
+        self._lengths = [c.sample.usage.generated for c in given]
         self._issued = 0
         self._received = 0
         self._stream: SampleStream | None = None
@@ -46,7 +49,7 @@ class Samples:
     async def __aenter__(self) -> Self:
         s = self._session
         limit = s.tokens_left
-        if limit is not None and self._wanted and limit < self._wanted * self._request.max_tokens:
+        if limit is not None and not self._whole and limit < self._wanted * self._request.max_tokens:
             s.warn(
                 f"the budget is below what {self._wanted} samples of up to "
                 f"{self._request.max_tokens} may take: long samples may be cut, which favours short ones"
@@ -73,8 +76,13 @@ class Samples:
             sample = await self._stream.__anext__()  # pyright: ignore[reportOptionalMemberAccess]  # it is entered
         except StopAsyncIteration:
             sample = await self._next_wave()
-        self._received += 1
+        self._note(sample)
         return s._count(s._read(sample))
+
+    def _note(self, sample: Sample) -> None:
+        self._received += 1
+        if self._whole:
+            self._lengths.append(sample.usage.generated)
 
     async def _next_wave(self) -> Sample:
         """Issue the next wave and return its first sample."""
@@ -99,9 +107,17 @@ class Samples:
         assert self._stream is not None
         # A wave that samples were handed on into is smaller by those.
         more = min(self._wave - len(self._given) if not self._issued else self._wave, self._wanted - self._issued)
+        if self._whole and more > 0 and (left := self._session.tokens_left) is not None:
+            more = min(more, max(1, left // self._need()))
         if more > 0:
             self._stream.issue(self._session._numbered(self._request, more))
             self._issued += more
+
+    def _need(self) -> int:
+        """Tokens that a sample may take: what the longest one took, or the mean with one at the cap beside them."""
+        force, lengths = self._request.force, self._lengths
+        cap = self._request.max_tokens + (force.max_tokens if force else 0)
+        return max((sum(lengths) + cap) // (len(lengths) + 1), max(lengths, default=0))
 
 
 @dataclass(slots=True, eq=False)
@@ -181,7 +197,7 @@ class ScoredSamples(Samples):
                     sample = await self._stream.__anext__()  # pyright: ignore[reportOptionalMemberAccess]
                 except StopAsyncIteration:
                     sample = await self._next_wave()
-                self._received += 1
+                self._note(sample)
                 self._start(self._session._read(sample), drawn=True)
         except StopAsyncIteration:
             self._over = True

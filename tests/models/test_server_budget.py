@@ -131,7 +131,7 @@ async def test_a_vote_under_a_small_budget_has_an_answer(server: FakeServer) -> 
         )
     assert outcome.answer is not None
     assert server.generated_tokens <= outcome.generated_tokens <= 4000
-    assert any("is below what" in w for w in outcome.warnings)
+    assert server.generated_tokens > 3000  # little of it is spent on samples that are cut
 
 
 @pytest.mark.anyio

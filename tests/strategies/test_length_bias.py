@@ -162,30 +162,51 @@ def test_accuracy_at_a_cap_is_that_of_runs_with_that_budget(setting: Setting) ->
 
 
 @pytest.mark.parametrize("setting", lengths_differ(400), ids=WAYS)
-def test_accuracy_at_a_cap_where_samples_outgrow_their_first_lease(setting: Setting) -> None:
-    """Drawn one after the other; at once many would be cut, and the next test says what becomes of that."""
-    problems, caps = 150, [1500, 4000]
+@pytest.mark.parametrize("wave", [None, 1, 8])
+def test_accuracy_at_a_cap_where_samples_outgrow_their_first_lease(setting: Setting, wave: int | None) -> None:
+    """A vote sends no more at a time than the budget carries to their end, so what is cut is the last few."""
+    problems, caps = 150, [4000, 12_000]
+    spec = "majority:n=64,stop=never" + (f",wave={wave}" if wave else "")
     for cap, found in zip(caps, anytime(setting, caps, problems), strict=True):
         expected = expected_within(setting, cap)
-        with_budget = budgeted(setting, "majority:n=64,stop=never,wave=1", cap, problems)
+        with_budget = budgeted(setting, spec, cap, problems)
         assert abs(found - expected) <= allowed(expected, problems), cap
         assert abs(with_budget - expected) <= allowed(expected, problems), cap
+        assert abs(found - with_budget) <= 2**0.5 * allowed(expected, problems), cap
 
 
-def test_long_samples_that_are_cut_are_counted_and_the_bias_is_warned_of() -> None:
-    """The limit of what a budget can be fair about: who draws more at once than it pays for keeps the short ones."""
-    setting = lengths_differ(1000)[0]
+class AllAtOnce(Strategy):
+    """Draws 64 samples at once, whatever the budget carries, and lets the whole ones vote."""
+
+    async def solve(self, query: Query, session: Session) -> None:
+        vote = Vote(query.answer_type, session.rng)
+        async with session.sample(n=64) as samples:
+            async for candidate in samples:
+                vote.add(candidate)
+                leader = vote.leader()
+                session.propose(leader.best if leader else candidate)
+
+
+def test_who_draws_all_at_once_keeps_the_short_ones_and_is_warned() -> None:
+    setting, problems, cap = lengths_differ(1000)[0], 60, 16_000
     model = setting.model(interval=64)
-    budget = Budget(generated_tokens=16_000)
+    settings: dict[str, Any] = {"budget": Budget(generated_tokens=cap), "sampling": Sampling(max_tokens=4096)}
 
-    def read(query: Query, outcome: Outcome) -> None:
-        cut = [event for event in outcome.trace if event.get("finish") == "cut"]
-        assert all(event["answer"] is None for event in cut)
-        assert f"{len(cut)} samples were cut by the budget" in outcome.warnings
-        assert any("which favours short ones" in warning for warning in outcome.warnings)
-        assert len(cut) > 8
+    def read(query: Query, outcome: Outcome) -> tuple[bool, int, bool]:
+        cut = sum(event.get("finish") == "cut" for event in outcome.trace)
+        assert (f"{cut} samples were cut by the budget" in outcome.warnings) == (cut > 0)
+        warned = any("which favours short ones" in warning for warning in outcome.warnings)
+        return is_right(model, query, outcome), cut, warned
 
-    each(read, "majority:n=64,stop=never", model, 10, budget=budget, sampling=Sampling(max_tokens=4096))
+    at_once = each(read, AllAtOnce(), model, problems, **settings)
+    in_turn = each(read, "majority:n=64,stop=never", model, problems, **settings)
+    assert all(warned for _, _, warned in at_once)
+    assert not any(warned for _, _, warned in in_turn)
+    assert fmean(cut for _, cut, _ in at_once) > 8
+    assert fmean(cut for _, cut, _ in in_turn) < 4
+    expected = expected_within(setting, cap)
+    assert abs(fmean(right for right, _, _ in in_turn) - expected) <= allowed(expected, problems)
+    assert fmean(right for right, _, _ in at_once) - expected > allowed(expected, problems)
 
 
 # -- first finishers --------------------------------------------------------------------------------------------------
