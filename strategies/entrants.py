@@ -27,8 +27,13 @@ async def draw_entrants(
         each: the spec of a strategy that decides each seat; None: one sample a seat.
         models: names of a fleet's models, joined by ``+``, which take the seats in turn; empty: the default one.
         enter: called with each seat and its candidate, or with None where the seat stays empty.
+
+    Raises:
+        ConfigurationError: there is no such model; before any call.
     """
     names = [name.strip() for name in models.split("+")]
+    for name in names:
+        session.check_model(name)
     if each is None:
         await _samples(session, n, names, enter)
     else:

@@ -205,6 +205,15 @@ class Drawing:
                 return self._count(Candidate(None, sample), note=False).sample
         raise self._refused(kind)
 
+    def check_model(self, name: str) -> None:
+        """Make sure of a fleet's model before anything is drawn.
+
+        Raises:
+            ConfigurationError: there is no model of that name.
+        """
+        if name:
+            self._model.price_of(name)
+
     # -- inside -----------------------------------------------------------------------------------------------------
 
     def _request(self, messages: Sequence[Message], kind: str, overrides: dict[str, Any]) -> Request:
@@ -212,6 +221,7 @@ class Drawing:
             sampling = replace(self.sampling, **overrides)
         except TypeError as error:
             raise ConfigurationError(f"sampling: {error}") from None
+        self.check_model(sampling.model)
         logprobs = max(sampling.logprobs or 0, self.verifier.logprobs if self.verifier and kind != "judge" else 0)
         answer_type = self.query.answer_type
         force = (

@@ -26,7 +26,7 @@ def fleet(*, priced: bool = True) -> tuple[Fleet, Simulated, Simulated]:
     return Fleet({"small": small, "large": large}), small, large
 
 
-async def knocked_out(model: Fleet, spec: str, population: Population, budget: Budget | None = None) -> Outcome:
+async def knocked_out(model: Fleet | Simulated, spec: str, population: Population, budget: Budget | None = None) -> Outcome:
     comparator = SimulatedComparator(population=population, accuracy=1.0)
     return await solve(population.query(0), spec, model, comparator=comparator, budget=budget)
 
@@ -110,7 +110,7 @@ async def test_a_model_that_the_fleet_has_not_is_named_with_those_that_it_has() 
         await solve("?", Ask(whom="huge"), model)
     with pytest.raises(ConfigurationError, match="the fleet has no model 'huge', but small, large"):
         await knocked_out(model, "knockout:n=4,models=small+huge", small.population)
-    assert small.running == small.limiter.borrowed_tokens == 0
+    assert small.sent == small.running == small.limiter.borrowed_tokens == 0
 
 
 def test_names_that_specs_could_not_carry_are_refused() -> None:
@@ -120,3 +120,10 @@ def test_names_that_specs_could_not_carry_are_refused() -> None:
             Fleet({name: small})
     with pytest.raises(ConfigurationError, match="at least one model"):
         Fleet({})
+
+
+async def test_one_model_is_no_fleet() -> None:
+    _, small, _ = fleet()
+    with pytest.raises(ConfigurationError, match="is one model, and no fleet"):
+        await knocked_out(small, "knockout:n=4,models=small+large", small.population)
+    assert small.sent == 0

@@ -17,7 +17,7 @@ import anyio
 
 from ttc.budget import Price
 from ttc.continuation import partial_message
-from ttc.errors import BudgetExhausted, ModelError
+from ttc.errors import BudgetExhausted, ConfigurationError, ModelError
 from ttc.ledger import Lease, Ledger
 from ttc.models.meter import Meter
 from ttc.models.stream import LiveStream
@@ -114,7 +114,13 @@ class LiveModel(ABC):
         return self._price
 
     def price_of(self, name: str) -> Price | None:
-        """Its own price."""
+        """Return its own price.
+
+        Raises:
+            ConfigurationError: a model is named as if it were a fleet.
+        """
+        if name:
+            raise ConfigurationError(f"'{self.name}' is one model, and no fleet with a model '{name}'")
         return self._price
 
     @property

@@ -50,8 +50,12 @@ class Fleet:
         return prices[0] if None not in prices else None
 
     def price_of(self, name: str) -> Price | None:
-        """Return the price of one of the models."""
-        return self.models[name].price
+        """Return the price of one of the models, of the first one without a name.
+
+        Raises:
+            ConfigurationError: the fleet has no such model.
+        """
+        return self.models[self._known(name)].price
 
     def open(self, requests: Sequence[Request], ledger: Ledger, *, by_finish: bool = False) -> SampleStream:
         """Open a batch; each request goes to its own model, under that model's permits."""
@@ -64,11 +68,15 @@ class Fleet:
             ConfigurationError: the fleet has no such model.
             BudgetExhausted: the ledger refused the call.
         """
-        name = request.model or next(iter(self.models))
-        if name not in self.models:
-            raise ConfigurationError(f"the fleet has no model '{name}', but {', '.join(self.models)}")
+        name = self._known(request.model)
         return await self.models[name].complete(replace(request, model=name), ledger, is_head)
 
     async def count_tokens(self, text: str) -> tuple[int, str]:
         """Ask the first model."""
         return await next(iter(self.models.values())).count_tokens(text)
+
+    def _known(self, name: str) -> str:
+        name = name or next(iter(self.models))
+        if name not in self.models:
+            raise ConfigurationError(f"the fleet has no model '{name}', but {', '.join(self.models)}")
+        return name

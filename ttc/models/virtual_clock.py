@@ -40,6 +40,9 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
+        # asyncio takes a timer as due within its clock's resolution; the real one's nanosecond is lost in the rounding
+        # of a clock that stands at some million seconds, and the loop would spin for ever.
+        self._clock_resolution = 1e-6
 
     def time(self) -> float:
         """Return the virtual seconds since the loop was made."""
