@@ -53,6 +53,9 @@ def match(points: float, played: int, *inner: dict[str, Any]) -> dict[str, Any]:
             {"event": "tournament", "meetings": 9, "swap_pairs": 4, "swap_consistent": 3},
             "tournament over, 9 comparisons; both orders agree in 3 of 4 pairs",
         ),
+        ({"event": "attempt", "chain": 0, "number": 1, "answer": "42"}, "attempt #1 of chain #0: 42"),
+        ({"event": "seat", "seat": 0, "answer": None}, "seat #0 goes to no answer"),
+        ({"event": "theirs", "round": 0, "why": ""}, "theirs round 0"),
         (
             {"event": "theirs", "share": 0.123456, "on": False, "of": ["a", None]},
             "theirs share 0.1235, of [a, no answer]",

@@ -134,13 +134,22 @@ def _difficulty(event: Event) -> str:
     return f"difficulty {event['bin']}: {event['agreement']:.0%} agree, so {event['strategy']} ({event['table']})"
 
 
+def _attempt(event: Event) -> str:
+    return f"attempt #{event['number']} of chain #{event['chain']}: {_short(event['answer'])}"
+
+
+def _seat(event: Event) -> str:
+    return f"seat #{event['seat']} goes to {_short(event['answer'])}"
+
+
 def _branch(event: Event) -> str:
     return f"branch {event['name']}" + (" (unfinished)" if event.get("unfinished") else "")
 
 
 def _facts(event: Event) -> str:
     silent = ("event", "tokens", "events")
-    facts = [f"{k} {_fact(v)}" for k, v in event.items() if k not in silent and v not in (None, False, "")]
+    said = {k: v for k, v in event.items() if k not in silent and not (v is None or v is False or v == "")}
+    facts = [f"{k} {_fact(v)}" for k, v in said.items()]
     return f"{event.get('event', 'event')} {', '.join(facts)}"
 
 
@@ -160,5 +169,7 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
     "vote": _vote,
     "stop": _stop,
     "difficulty": _difficulty,
+    "attempt": _attempt,
+    "seat": _seat,
     "branch": _branch,
 }
