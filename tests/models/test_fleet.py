@@ -26,7 +26,9 @@ def fleet(*, priced: bool = True) -> tuple[Fleet, Simulated, Simulated]:
     return Fleet({"small": small, "large": large}), small, large
 
 
-async def knocked_out(model: Fleet | Simulated, spec: str, population: Population, budget: Budget | None = None) -> Outcome:
+async def knocked_out(
+    model: Fleet | Simulated, spec: str, population: Population, budget: Budget | None = None
+) -> Outcome:
     comparator = SimulatedComparator(population=population, accuracy=1.0)
     return await solve(population.query(0), spec, model, comparator=comparator, budget=budget)
 
@@ -124,6 +126,6 @@ def test_names_that_specs_could_not_carry_are_refused() -> None:
 
 async def test_one_model_is_no_fleet() -> None:
     _, small, _ = fleet()
-    with pytest.raises(ConfigurationError, match="is one model, and no fleet"):
+    with pytest.raises(ConfigurationError, match="is one model, and no fleet with a model .*: make one with Fleet"):
         await knocked_out(small, "knockout:n=4,models=small+large", small.population)
     assert small.sent == 0

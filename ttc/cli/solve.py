@@ -32,8 +32,8 @@ def solve_command(
     model: Annotated[str | None, typer.Option(help="Model name; by default the only one served.")] = None,
     up: Annotated[str | None, typer.Option(help="Start a server for this model first, e.g. smollm2.")] = None,
     answer: Annotated[str, typer.Option(help="Answer type: text, number, maths, choice.")] = "number",
-    verifier: Annotated[str | None, typer.Option(help="For best_of_n: self_certainty or judge.")] = None,
-    comparator: Annotated[str | None, typer.Option(help="For knockout: judge.")] = None,
+    verifier: Annotated[str | None, typer.Option(help="What scores samples: self_certainty or judge.")] = None,
+    comparator: Annotated[str | None, typer.Option(help="What compares two samples, in tournaments: judge.")] = None,
     sample_tokens: Annotated[int, typer.Option(min=1, help="Cap on the generated tokens of one sample.")] = 512,
     temperature: Annotated[float, typer.Option(min=0)] = 0.7,
     max_tokens: Annotated[

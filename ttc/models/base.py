@@ -120,7 +120,10 @@ class LiveModel(ABC):
             ConfigurationError: a model is named as if it were a fleet.
         """
         if name:
-            raise ConfigurationError(f"'{self.name}' is one model, and no fleet with a model '{name}'")
+            raise ConfigurationError(
+                f"'{self.name}' is one model, and no fleet with a model '{name}': "
+                f"make one with Fleet({{'{name}': ..., 'other': ...}}), or leave 'models=' out"
+            )
         return self._price
 
     @property
