@@ -165,6 +165,8 @@ def plan(
     """
     _check(p_gen, q, failure, (tokens_per_sample, tokens_per_comparison), (n_max, k_max))
     kinds: tuple[Tournament, ...] = ("knockout", "league") if tournament == "cheapest" else (tournament,)
+    if kinds[0] not in ("knockout", "league"):
+        raise ConfigurationError(f"tournament={tournament}: what can be planned is knockout, league or cheapest")
     if tournament == "league" and n_max < 2:
         raise ConfigurationError(f"n_max={n_max}: a league needs at least two candidates")
 

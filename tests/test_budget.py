@@ -223,6 +223,11 @@ def test_a_bad_budget_says_what_is_wrong(text: str, says: str) -> None:
         Budget.parse(text)
 
 
+def test_half_a_token_is_no_limit() -> None:
+    with pytest.raises(ConfigurationError, match="tokens and calls are whole numbers"):
+        Budget(generated_tokens=1.5)  # pyright: ignore[reportArgumentType]
+
+
 def test_dollars_need_a_price() -> None:
     with pytest.raises(ConfigurationError, match="Price"):
         Ledger(Budget(dollars=1))

@@ -34,6 +34,8 @@ class Budget:
             value = getattr(self, f.name)
             if value is not None and not (value > 0 and isfinite(value)):
                 raise ConfigurationError(f"budget {f.name}={value}: a limit must be a positive number (or left out)")
+            if value is not None and f.name not in ("seconds", "dollars") and value != int(value):
+                raise ConfigurationError(f"budget {f.name}={value}: tokens and calls are whole numbers")
 
     @property
     def counts_tokens(self) -> bool:

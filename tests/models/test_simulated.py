@@ -99,6 +99,8 @@ def test_a_population_or_a_model_that_cannot_be_is_refused() -> None:
     for wrong in ((), (1.0, -1.0), (0.0,)):
         with pytest.raises(ConfigurationError, match="at least one above zero"):
             Population(wrong=wrong)
+    with pytest.raises(ConfigurationError, match="both parameters of a Beta are above zero"):
+        Population(p=(0, 1)).problem("?")
     with pytest.raises(ConfigurationError, match="failures=2 is no share"):
         Simulated(Population(), failures=2)
 

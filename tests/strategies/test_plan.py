@@ -109,6 +109,7 @@ def test_free_comparisons_are_used_to_save_samples() -> None:
         ({"n_max": 4}, r"the least is 0\.[0-9]+, with knockout:n=4,k=64"),
         ({"p_gen": 1e-300}, "the least is 1"),
         ({"n_max": 1, "tournament": "league"}, "at least two candidates"),
+        ({"tournament": "swiss"}, "knockout, league or cheapest"),
     ],
 )
 def test_what_cannot_be_planned_is_said(changed: dict[str, Any], said: str) -> None:

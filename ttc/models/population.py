@@ -115,6 +115,8 @@ class Population:
         elif isinstance(given, Mapping):
             p = given[prompt]
         elif isinstance(given, tuple):
+            if min(given) <= 0:
+                raise ConfigurationError(f"population: p={given}: both parameters of a Beta are above zero")
             p = random.Random(hashed(self.seed, "p", prompt)).betavariate(*given)
         else:
             p = given
