@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ttc.evals.tournaments import plan_from
     from ttc.ledger import Ledger
     from ttc.models.base import Model
+    from ttc.models.fleet import Fleet
+    from ttc.models.population import Population
+    from ttc.models.simulated import Simulated
     from ttc.models.vllm_server import VLLMServer
     from ttc.session import Session
     from ttc.solve import solve, solve_many
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
         TextAnswer,
         Usage,
     )
-    from ttc.verifier import Comparator, Verifier
+    from ttc.verifier import Comparator, Critic, Verdict, Verifier
     from ttc.wrap import wrap
 
     __version__: str
@@ -62,6 +65,8 @@ __all__ = [
     "Comparator",
     "ConfigurationError",
     "ContextOverflow",
+    "Critic",
+    "Fleet",
     "LaunchError",
     "Ledger",
     "Message",
@@ -69,6 +74,7 @@ __all__ = [
     "Model",
     "ModelError",
     "Outcome",
+    "Population",
     "Price",
     "Query",
     "Request",
@@ -78,12 +84,14 @@ __all__ = [
     "Sampling",
     "ServerUnreachable",
     "Session",
+    "Simulated",
     "Strategy",
     "TTCError",
     "TextAnswer",
     "UnknownName",
     "Usage",
     "VLLMServer",
+    "Verdict",
     "Verifier",
     "__version__",
     "plan",
@@ -112,11 +120,14 @@ _HOMES = {
         ),
         "ttc.types",
     ),
-    **dict.fromkeys(("Comparator", "Verifier"), "ttc.verifier"),
+    **dict.fromkeys(("Comparator", "Critic", "Verdict", "Verifier"), "ttc.verifier"),
     **dict.fromkeys(("solve", "solve_many"), "ttc.solve"),
+    "Fleet": "ttc.models.fleet",
     "Ledger": "ttc.ledger",
     "Model": "ttc.models.base",
+    "Population": "ttc.models.population",
     "Session": "ttc.session",
+    "Simulated": "ttc.models.simulated",
     "Strategy": "ttc.strategy",
     "plan": "ttc.strategies.plan",
     "plan_from": "ttc.evals.tournaments",
