@@ -7,8 +7,9 @@ import random
 import anyio
 import pytest
 
-from ttc.budget import Budget
+from ttc.budget import Budget, Price
 from ttc.errors import ConfigurationError
+from ttc.models.fleet import Fleet
 from ttc.models.scripted import Scripted
 from ttc.session import Session
 from ttc.solve import solve, solve_many
@@ -263,3 +264,24 @@ async def test_whole_samples_are_sent_as_many_at_a_time_as_the_budget_carries(le
     assert running[0] <= 2  # their caps are all that is known at first
     assert whole >= min(16, 4200 // (length + 2)) - 1
     assert cut <= 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("budget", [Budget(total_tokens=6000), Budget(dollars=0.006)])
+async def test_whole_samples_are_carried_with_their_prompts_at_their_own_price(budget: Budget) -> None:
+    class Whole(Strategy):
+        async def solve(self, query: Query, session: Session) -> None:
+            async with session.sample(n=16, whole=True, model="large") as samples:
+                async for candidate in samples:
+                    session.propose(candidate)
+
+    models = {
+        name: Scripted(lambda r: words(400), latency=lambda r: 0.001, price=Price(prompt=dollars, generated=dollars))
+        for name, dollars in (("cheap", 0.01), ("large", 1.0))
+        if budget.dollars or name == "large"  # tokens of several models are not added up
+    }
+    question, sampling = Query.of(words(500)), Sampling(max_tokens=402, force_answer=0)
+    outcome = await solve(question, Whole(), Fleet(models), budget=budget, sampling=sampling)
+    finished = [event["finish"] for event in outcome.trace if event["event"] == "sample"]
+    assert finished[:6] == ["stop"] * 6
+    assert len(finished) <= 7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Samples:
         self._by_finish = by_finish
         self._whole = whole
         self._lengths = [c.sample.usage.generated for c in given]
+        self._prompt = max((c.sample.usage.prompt_tokens for c in given), default=0)
         self._issued = 0
         self._received = 0
         self._stream: SampleStream | None = None
@@ -54,6 +56,9 @@ class Samples:
                 f"the budget is below what {self._wanted} samples of up to "
                 f"{self._request.max_tokens} may take: long samples may be cut, which favours short ones"
             )
+        if self._whole and not self._prompt and s._ledger.counts_prompts:
+            said = "\n".join(str(message.get("content", "")) for message in self._request.messages)
+            self._prompt, _ = await s._model.count_tokens(said)
         self._stream = s._model.open([], s._ledger, by_finish=self._by_finish)
         self._issue()  # before the stream is entered: a request that cannot be made leaves nothing open
         await self._stream.__aenter__()
@@ -83,6 +88,7 @@ class Samples:
         self._received += 1
         if self._whole:
             self._lengths.append(sample.usage.generated)
+            self._prompt = max(self._prompt, sample.usage.prompt_tokens)
 
     async def _next_wave(self) -> Sample:
         """Issue the next wave and return its first sample."""
@@ -107,11 +113,22 @@ class Samples:
         assert self._stream is not None
         # A wave that samples were handed on into is smaller by those.
         more = min(self._wave - len(self._given) if not self._issued else self._wave, self._wanted - self._issued)
-        if self._whole and more > 0 and (left := self._session.tokens_left) is not None:
-            more = min(more, max(1, left // self._need()))
+        if self._whole and more > 0 and self._session._ledger.limited:
+            more = max(1, self._carried(more))
         if more > 0:
             self._stream.issue(self._session._numbered(self._request, more))
             self._issued += more
+
+    def _carried(self, most: int) -> int:
+        """How many samples the budget carries to their end now, their prompts with them."""
+        s, need = self._session, self._need()
+        price = s._model.price_of(self._request.model)
+
+        def is_beyond(n: int) -> bool:
+            left = s._ledger.left(n * self._prompt, price=price)
+            return left is not None and left < n * need
+
+        return bisect(range(1, most + 1), False, key=is_beyond)
 
     def _need(self) -> int:
         """Tokens that a sample may take: what the longest one took, or the mean with one at the cap beside them."""
