@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -26,7 +27,10 @@ from ttc.budget import Budget
 from ttc.errors import BadResponse
 from ttc.ledger import Ledger
 from ttc.models.base import Meter
+from ttc.models.population import Population, SimulatedAnswer
 from ttc.models.scripted import Scripted
+from ttc.models.simulated import Latency, Lengths, Simulated
+from ttc.models.virtual_clock import run as on_a_clock
 from ttc.solve import solve
 from ttc.strategy import make_strategy
 from ttc.types import Outcome, Request, Sample, Sampling, Usage
@@ -152,6 +156,7 @@ def test_no_limit_is_exceeded_and_nothing_is_left_behind(
 def test_the_outcome_does_not_depend_on_who_finishes_first(spec: str, seed: int, other: int) -> None:
     async def check() -> None:
         seen: list[tuple[object, ...]] = []
+        asked: list[set[tuple[int, int, str]]] = []
         for speed in (0, other):
             model = Scripted(reply, latency=latency(speed))
             outcome = await run(spec, model, seed=seed)
@@ -159,9 +164,44 @@ def test_the_outcome_does_not_depend_on_who_finishes_first(spec: str, seed: int,
             stops_early = make_strategy(spec).prefix_valid or spec.startswith("adaptive")
             points = [(c.answer, c.samples, c.prefix) for c in outcome.checkpoints]
             seen.append((outcome.answer, outcome.ended_by, points, () if stops_early else drawn))
+            asked.append(drawn)
         assert seen[0] == seen[1]
+        # Who stops early cancels what is in flight. How far that was sent depends on the clock; what it is does not.
+        assert min(asked, key=len) <= max(asked, key=len)
 
     anyio.run(check)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_deadline_is_kept_to_the_second_and_keeps_what_there_was(spec: str) -> None:
+    """On a clock that jumps, where each token takes a second: nothing takes longer than it may."""
+    population = Population(p=0.4, wrong=(2.0, 1.0))
+    lengths, latency = Lengths(mean=20, sigma=0.8), Latency(first=5.0, per_token=1.0, sigma=0.3)
+
+    async def solved(seconds: float | None) -> Outcome:
+        model = Simulated(population, lengths=lengths, latency=latency, interval=1, in_flight=3)
+        outcome = await solve(
+            replace(population.query(0), answer_type=SimulatedAnswer(cue=" answer:")),
+            spec,
+            model,
+            budget=Budget(seconds=seconds),
+            verifier=judged_by(spec),
+            comparator="judge",
+            sampling=Sampling(max_tokens=64),
+        )
+        assert model.limiter.borrowed_tokens == 0
+        return outcome
+
+    whole = on_a_clock(solved, None)
+    for share in (0.1, 0.5, 0.9):
+        limit = whole.seconds * share
+        outcome = on_a_clock(solved, limit)
+        assert outcome.seconds <= limit * (1 + 1e-9)
+        assert outcome.ended_by == "deadline"
+        assert outcome.generated_tokens <= whole.generated_tokens or outcome.total_usage.upper_bound
+        assert_last_proposal(outcome)
+        seen = [(c.answer, c.samples) for c in outcome.checkpoints]
+        assert seen == [(c.answer, c.samples) for c in whole.checkpoints][: len(seen)]
 
 
 @pytest.mark.anyio
