@@ -94,7 +94,7 @@ class Samples:
         """Issue the next wave and return its first sample."""
         assert self._stream is not None
         if self._received < self._issued:
-            self._session.progress.out_of_budget = True
+            self._refused()
             raise StopAsyncIteration
         if self._issued >= self._wanted:
             raise StopAsyncIteration
@@ -103,8 +103,12 @@ class Samples:
         try:
             return await self._stream.__anext__()
         except StopAsyncIteration:
-            self._session.progress.out_of_budget = True
+            self._refused()
             raise
+
+    def _refused(self) -> None:
+        """Say that the budget refused a sample, when those before it are consumed. Here whoever asks has done so."""
+        self._session.progress.out_of_budget = True
 
     async def _consumed(self) -> None:
         """Wait until what was handed on is consumed: the next wave is sent then. Here whoever asks has consumed it."""
@@ -158,6 +162,7 @@ class ScoredSamples(Samples):
         await super().__aenter__()
         self._scoring: deque[_Scoring] = deque()
         self._over = False
+        self._short = False
         self._asking = False
         self._arrived = anyio.Event()
         self._asked = anyio.Event()
@@ -183,6 +188,8 @@ class ScoredSamples(Samples):
     async def __anext__(self) -> Candidate:
         while not self._scoring:
             if self._over:
+                if self._short:
+                    super()._refused()
                 raise StopAsyncIteration
             self._asking = True
             self._asked.set()
@@ -199,6 +206,9 @@ class ScoredSamples(Samples):
         if scoring.refused:
             s.progress.out_of_budget = True  # it comes without a score: it was paid for, and may be all there is
         return candidate
+
+    def _refused(self) -> None:
+        self._short = True  # what was handed on may yet stop the strategy, whoever is the faster
 
     async def _consumed(self) -> None:
         while not self._asking:

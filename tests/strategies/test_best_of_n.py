@@ -9,6 +9,7 @@ from itertools import pairwise
 import anyio
 import pytest
 
+from ttc.budget import Budget
 from ttc.models.population import Population
 from ttc.models.scripted import Scripted
 from ttc.models.simulated import Simulated
@@ -201,3 +202,12 @@ def test_calls_up_to_the_first_pass() -> None:
     passing = 0.34
     expected = (1 - (1 - passing) ** 10) / passing
     assert abs(model.sent / 1000 - expected) < 4 * (1 - passing) ** 0.5 / passing / 1000**0.5
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seconds", [0.0, 0.01])
+async def test_a_pass_ends_it_whatever_the_budget_refuses_behind_it(seconds: float) -> None:
+    verifier = Told([0, 1, 0, 0], pass_fail=True, seconds=seconds)
+    model = says(["meek", "bold", "meek", "meek"])
+    outcome = await solve("?", "best_of_n:n=8", model, verifier=verifier, budget=Budget(calls=4))
+    assert (outcome.answer, outcome.ended_by) == ("bold", "stopped_early")
