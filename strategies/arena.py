@@ -84,7 +84,7 @@ class _Arena:
             while not (match.decided or self.refused):
                 verdict = await branch.compare(match.a, match.b)
                 match.tell(verdict.won, a_first=verdict.a_first)
-        except BudgetExhausted:
+        except* BudgetExhausted:  # its own, or one of the tasks that it ran
             self.refused = True  # no new calls; those under way finish
         self.running -= 1
         if match.decided:

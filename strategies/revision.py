@@ -118,7 +118,7 @@ class Revision(Strategy):
                 if step.candidate is not None:
                     chain.add(step.candidate)
                 step.over.set()
-        except BudgetExhausted:
+        except* BudgetExhausted:  # its own, or one of the tasks that its verifier ran
             session.progress.out_of_budget = True
         for step in steps:
             step.over.set()

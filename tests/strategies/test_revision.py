@@ -307,3 +307,19 @@ def test_a_prompt_of_several_messages_comes_first() -> None:
     chain.add(Candidate(None, Sample(text="")))
     assert chain.prompt("x")[:2] == question
     assert chain.prompt("x")[2] == {"role": "assistant", "content": "(no answer)"}
+
+
+async def test_a_refusal_among_the_tasks_of_a_verifier_ends_one_chain_and_keeps_its_attempt() -> None:
+    class AsksInATask(Scores):
+        async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
+            async with anyio.create_task_group() as group:
+                group.start_soon(session.choose, [{"role": "user", "content": "right?"}], ("Yes", "No"))
+            return [1.0 for _ in candidates]
+
+    model = Scripted(lambda r: "Yes" if r.choices else f"answer {len(shown(r))}")
+    strategy, budget = "revision:chains=1,length=3", Budget(calls=3)
+    outcome = await solve(QUERY, strategy, model, verifier=AsksInATask(), budget=budget)
+    assert outcome.ended_by == "budget"
+    assert outcome.calls == {"generate": 1, "judge": 1, "revise": 1}
+    assert [c.samples for c in outcome.checkpoints] == [1, 2]  # the attempt that could not be scored was paid for
+    assert [e["answer"] for e in outcome.trace if e["event"] == "attempt"] == ["answer 1"]
