@@ -194,7 +194,7 @@ def _prefix(unit: UnitRecord, k: int, price: Price | None) -> _Reading:
         "thinking": max(0, generated - answer_tokens),
         "generated": generated,
         "total": prefix.prompt_tokens + generated,
-        "calls": None if others else len(draws),
+        "calls": None if others else sum(1 + e.get("forced", False) for e in draws),  # forcing is a call of its own
         "dollars": price.of(prefix) if price else None,
     }
     answered = at is not None and o.checkpoints[at].answer is not None

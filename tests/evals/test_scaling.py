@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -115,6 +116,13 @@ def test_tokens_of_a_verifier_within_a_prefix_are_its_own() -> None:
         {"generate": 20, "judge": 6},
     ]
     assert points(summarise([judged]), "best_of_n")[0].cost["calls"] is None
+
+
+def test_forcing_the_answer_of_a_sample_is_a_call_of_its_own() -> None:
+    voted = unit("majority", 1, n=4, prefix=True, answers=["42"] * 4)
+    forced = tuple({**event, "forced": k > 0} for k, event in enumerate(voted.outcome.trace))
+    voted = replace(voted, outcome=replace(voted.outcome, trace=forced))
+    assert [p.cost["calls"] for p in points(summarise([voted]), "majority")] == [1, 3, 7]
 
 
 def test_other_strategies_have_a_point_per_configuration_at_its_realised_cost() -> None:
