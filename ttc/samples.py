@@ -88,7 +88,7 @@ class Samples:
         self._received += 1
         if self._whole:
             self._lengths.append(sample.usage.generated)
-            self._prompt = max(self._prompt, sample.usage.prompt_tokens)
+            self._prompt = sample.usage.prompt_tokens or self._prompt  # measured, where it was an estimate at first
 
     async def _next_wave(self) -> Sample:
         """Issue the next wave and return its first sample."""
