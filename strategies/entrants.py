@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 
+from ttc.budget import Budget
 from ttc.session import Session
 from ttc.strategies.nested import decide
 from ttc.types import Candidate
@@ -60,11 +61,15 @@ async def _decided(
     branches = [session.branch("seat", seat) for seat in range(n)]
     done = [anyio.Event() for _ in branches]
     decided: list[Candidate | None] = [None] * n
+    left = session.tokens_left
+    # Each has its share of what is left: who draws whole samples reads what is left, and they all read it at once.
+    share = Budget(generated_tokens=None if left is None else max(1, left // n))
 
     async def work(seat: int) -> None:
         branch = branches[seat]
         branch.sampling = replace(branch.sampling, **_model(names[seat % len(names)]))
-        decided[seat] = await decide(spec, branch)
+        async with branch.within(share) as seated:
+            decided[seat] = await decide(spec, seated)
         done[seat].set()
 
     async with anyio.create_task_group() as group:

@@ -62,6 +62,9 @@ class Majority(Strategy):
         window: list[Candidate] = []
         wave = self.wave or {"beta": 8, "confidence": 8, "window": self.window}.get(self.stop)
         weighted = self.weights != "equal"
+        certain = self.certain and self.stop != "never"
+        most = -log_odds(0) if self.weights == "log_odds" else 1.0
+        rule = self.stop if self.stop in ("beta", "window", "confidence") else ""
         remaining = self.n
         async with session.sample(n=self.n, wave=wave, whole=True, scored=weighted) as samples:
             async for candidate in samples:
@@ -71,8 +74,13 @@ class Majority(Strategy):
                 session.propose(leader.best if leader else candidate)
                 if self.stop == "window":
                     window = [*window, candidate] if len(window) < self.window else [candidate]
-                if remaining and (why := self._decided(vote, remaining, window)):
-                    session.stop_early(why)
+                if not remaining:
+                    break
+                if certain and vote.certain(remaining, most=most):
+                    session.stop_early("certain")
+                    break
+                if rule and self._fires(rule, vote, remaining, window):
+                    session.stop_early(rule)
                     break
         session.note("vote", classes=[[c.best.answer, len(c.members), round(c.weight, 4)] for c in vote.ranking()])
 
@@ -80,18 +88,12 @@ class Majority(Strategy):
         score = candidate.score or 0.0
         return log_odds(score) if self.weights == "log_odds" else score
 
-    def _decided(self, vote: Vote, remaining: int, window: list[Candidate]) -> str:
-        """Return the name of the stop rule that fires, or nothing."""
-        if self.stop == "never":
-            return ""
-        if self.certain and vote.certain(remaining, most=-log_odds(0) if self.weights == "log_odds" else 1.0):
-            return "certain"
-        if self.stop == "beta":
+    def _fires(self, rule: str, vote: Vote, remaining: int, window: list[Candidate]) -> bool:
+        """Whether a stop rule that may lose something ends the vote."""
+        if rule == "beta":
             first, second = (*vote.counts(), 0, 0)[:2]
-            fires = leads_beyond_doubt(first, second, self.confidence)
-        elif self.stop == "window":
-            fires = len(window) == self.window and vote.unanimous(window)
-        else:
-            votes = self.n - remaining - vote.abstained
-            fires = self.stop == "confidence" and votes >= self.window and vote.share() >= self.confidence
-        return self.stop if fires else ""
+            return leads_beyond_doubt(first, second, self.confidence)
+        if rule == "window":
+            return len(window) == self.window and vote.unanimous(window)
+        votes = self.n - remaining - vote.abstained
+        return votes >= self.window and vote.share() >= self.confidence

@@ -173,3 +173,13 @@ async def test_a_refusal_alone_still_ends_the_query() -> None:
             raise BudgetExhausted("nothing left")
 
     assert (await solve(QUERY, Refused(), says(7))).ended_by == "budget"
+
+
+@pytest.mark.anyio
+async def test_a_budget_may_be_text_and_a_wrong_one_is_an_error_before_any_call() -> None:
+    model = Scripted(lambda request: "4")
+    outcome = await solve("2+2?", "majority:n=8,stop=never", model, budget="calls=3")
+    assert (outcome.calls, outcome.ended_by) == ({"generate": 3}, "budget")
+    with pytest.raises(ConfigurationError, match="unknown limit 'coins'"):
+        await solve("2+2?", "single", model, budget="coins=3")
+    assert len(model.requests) == 3

@@ -122,8 +122,8 @@ class Drawing:
         if messages is None and kind == "generate" and not overrides:
             given, self._handed_on = self._handed_on[:n], self._handed_on[n:]
         request = self._request(messages or self.messages, kind, overrides)
-        if by_finish or watch is not None:
-            request = replace(request, race=by_finish, watch=watch)
+        if by_finish or whole or watch is not None:
+            request = replace(request, race=by_finish, whole=whole, watch=watch)
         made = ScoredSamples if scored else Samples
         # Nobody holds a drawing that is no whole session.
         return made(cast("Session", self), request, n, wave=wave, given=given, by_finish=by_finish, whole=whole)

@@ -127,6 +127,7 @@ class Request:
     Attributes:
         race: it runs against its siblings, so its own duration matters: no recorded call may answer for it.
         watch: a rule that may end it early.
+        whole: no more of its siblings are under way than the budget carries, so it need not be promised its whole cap.
     """
 
     messages: tuple[Message, ...]
@@ -146,6 +147,7 @@ class Request:
     model: str = ""
     race: bool = False
     watch: Watch | None = None
+    whole: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def content(self) -> str:
@@ -186,6 +188,7 @@ class Request:
             model=self.model,
             race=self.race,
             watch=self.watch,
+            whole=self.whole,
             extra=self.extra,
         )
 

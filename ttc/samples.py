@@ -46,6 +46,7 @@ class Samples:
         self._prompt = max((c.sample.usage.prompt_tokens for c in given), default=0)
         self._issued = 0
         self._received = 0
+        self._cut = False
         self._stream: SampleStream | None = None
 
     async def __aenter__(self) -> Self:
@@ -78,6 +79,8 @@ class Samples:
             return self._given.popleft()
         s = self._session
         try:
+            if self._cut:  # of those behind it only the short ones would be whole
+                raise StopAsyncIteration
             sample = await self._stream.__anext__()  # pyright: ignore[reportOptionalMemberAccess]  # it is entered
         except StopAsyncIteration:
             sample = await self._next_wave()
@@ -87,13 +90,15 @@ class Samples:
     def _note(self, sample: Sample) -> None:
         self._received += 1
         if self._whole:
+            if sample.finish == "cut" and self._session._read(sample).answer is None:
+                self._cut = True
             self._lengths.append(sample.usage.generated)
             self._prompt = sample.usage.prompt_tokens or self._prompt  # measured, where it was an estimate at first
 
     async def _next_wave(self) -> Sample:
         """Issue the next wave and return its first sample."""
         assert self._stream is not None
-        if self._received < self._issued:
+        if self._cut or self._received < self._issued:
             self._refused()
             raise StopAsyncIteration
         if self._issued >= self._wanted:
@@ -221,6 +226,8 @@ class ScoredSamples(Samples):
                 self._start(self._given.popleft(), drawn=False)
             while True:
                 try:
+                    if self._cut:
+                        raise StopAsyncIteration
                     sample = await self._stream.__anext__()  # pyright: ignore[reportOptionalMemberAccess]
                 except StopAsyncIteration:
                     sample = await self._next_wave()

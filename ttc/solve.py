@@ -29,7 +29,7 @@ async def solve(
     strategy: str | Strategy,
     model: Model,
     *,
-    budget: Budget | None = None,
+    budget: Budget | str | None = None,
     verifier: str | Verifier | None = None,
     comparator: str | Comparator | None = None,
     sampling: Sampling | None = None,
@@ -44,7 +44,7 @@ async def solve(
         query: a prompt, chat messages, or a :class:`~ttc.types.Query` with an answer type.
         strategy: e.g. ``"majority:n=16"``, or a strategy object.
         model: what answers, e.g. :class:`~ttc.models.vllm_server.VLLMServer`.
-        budget: limits; none by default.
+        budget: limits, as an object or as text (``"generated_tokens=4000,seconds=20"``); none by default.
         verifier: a name like ``"self_certainty"`` or an object.
         comparator: a name like ``"judge"`` or an object.
         sampling: how samples are drawn.
@@ -62,7 +62,7 @@ async def solve(
             raise ConfigurationError(
                 f"strategy '{strategy.name}' needs a {need}: pass {need}='judge' (or --{need} judge)"
             )
-    budget = budget or Budget()
+    budget = Budget.parse(budget) if isinstance(budget, str) else budget or Budget()
     ledger = Ledger(budget, parent=parent, price=model.price)
     if len(getattr(model, "models", ())) > 1 and any(x.budget.counts_tokens for x in ledger.chain()):
         raise ConfigurationError("tokens of different models are not added up: limit dollars, calls or seconds instead")
@@ -131,7 +131,7 @@ async def solve_many(
     strategy: str | Strategy,
     model: Model,
     *,
-    budget: Budget | None = None,
+    budget: Budget | str | None = None,
     total: Budget | None = None,
     parent: Ledger | None = None,
     concurrency: int = 64,

@@ -187,7 +187,7 @@ class LiveModel(ABC):
         lease = await ledger.lease(
             kind,
             # The oldest sample in flight is promised its whole cap, so that a small budget cannot cut them all.
-            want=(cap if streamed and is_head() else enough) + reserve,
+            want=(cap if streamed and is_head() and not request.whole else enough) + reserve,
             enough=enough + reserve,
             least=min(enough, 16) if streamed else enough,
             prompt=prompt,
@@ -195,7 +195,9 @@ class LiveModel(ABC):
         )
         if lease.generated <= 2 * reserve:
             reserve = 0
-        meter = Meter(lease, cap * request.n, reserve, self.chunk, self.overrun, streamed, is_head, request.n)
+        meter = Meter(lease, cap * request.n, reserve, self.chunk, self.overrun, streamed, n=request.n)
+        if not request.whole:
+            meter.is_head = is_head
         try:
             async with self.limiter:
                 samples = await self._call(request, meter)
