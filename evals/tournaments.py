@@ -17,7 +17,7 @@ from ttc.evals.run_directory import STORE, find_run
 from ttc.evals.store import read_units
 from ttc.evals.summary import Judging
 from ttc.statistics import mean
-from ttc.strategies.plan import MeasuredPlan, Terms, plan_from_counts
+from ttc.strategies.plan import MeasuredPlan, Terms, plan_from_counts, spread
 
 __all__ = ["events", "judge_meetings", "judging_of", "plan_from", "problem_key"]
 
@@ -79,7 +79,7 @@ def judging_of(units: Iterable[UnitRecord]) -> Iterator[Judging]:
     for strategy, setting, spec in sorted(by_configuration, key=lambda key: (key[0], key[1] or 0, key[2])):
         its = by_configuration[strategy, setting, spec]
         all_met = [u.meetings for u in its if u.meetings is not None]
-        scores = {problem: _scores(*counts) for problem, counts in comparisons_of(its).items()}
+        scores = {problem: spread(*counts) for problem, counts in comparisons_of(its).items()}
         q = mean(scores) if scores else None
         pairs, compared = sum(m.swap_pairs for m in all_met), sum(m.compared for m in all_met)
         yield Judging(
@@ -183,10 +183,3 @@ def _counts(directory: Path) -> tuple[dict[str, tuple[float, int]], dict[str, tu
         right, n = samples.get(name, (0.0, 0))
         samples[name] = (right + mine.samples_right, n + mine.samples)
     return samples, met
-
-
-def _scores(points: float, n: int) -> list[float]:
-    """Spread points over ``n`` comparisons: won, lost, and a half where there is one."""
-    whole = int(points)
-    scores = [1.0] * whole + [points - whole] * (points > whole)
-    return scores + [0.0] * (n - len(scores))

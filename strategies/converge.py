@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from ttc.answer_type import same_answer
 from ttc.errors import BudgetExhausted, ConfigurationError
 from ttc.session import Session
 from ttc.strategy import Strategy
@@ -58,7 +59,7 @@ class Converge(Strategy):
                 trace, cue=cue, kind="probe", max_tokens=self.answer_tokens, temperature=0.0
             )
             answer = probe.answer if probe.sample.kind == "probe" else None  # else the call failed
-            if answer is None or (settled and not same(query, settled[-1], answer)):
+            if answer is None or (settled and not same_answer(query.answer_type, settled[-1], answer)):
                 settled.clear()
             if answer is not None:
                 settled.append(answer)
@@ -83,9 +84,3 @@ class Converge(Strategy):
         if tokens < 1:
             raise BudgetExhausted("the budget has no tokens left for a step and a probe")
         return await session.continue_(trace, close_thought=False, max_tokens=tokens)
-
-
-def same(query: Query, a: str, b: str) -> bool:
-    """Whether two answers are equivalent."""
-    kind = query.answer_type
-    return kind.key(a) == kind.key(b) or kind.equivalent(a, b)

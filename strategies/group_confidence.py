@@ -6,17 +6,15 @@ from collections import deque
 from collections.abc import Sequence
 from math import inf
 
-__all__ = ["GroupConfidence"]
+from ttc.confidence import token_confidence
 
-FLOOR = -30.0
-"""Servers say -inf or -9999 of a token that a constraint forbids; one such would outweigh all others."""
+__all__ = ["GroupConfidence"]
 
 
 class GroupConfidence:
     """The lowest confidence of a trace over any ``window`` tokens in a row; told token by token, makes no model calls.
 
-    The confidence of a token is the negative mean of the log-probabilities of its k likeliest alternatives (nats): the
-    more peaked the distribution the higher. That of a group is the mean over its tokens.
+    That of a group is the mean over its tokens, see :func:`ttc.confidence.token_confidence`.
     """
 
     def __init__(self, window: int) -> None:
@@ -35,7 +33,7 @@ class GroupConfidence:
         for row in rows:
             if not row:
                 continue
-            confidence = -sum([x if x > FLOOR else FLOOR for x in row]) / len(row)
+            confidence = token_confidence(row)
             self.tokens += 1
             self._sum += confidence
             self._last.append(confidence)

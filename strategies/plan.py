@@ -17,7 +17,7 @@ from ttc.errors import ConfigurationError
 from ttc.statistics import Mean, mean
 from ttc.strategies import theory
 
-__all__ = ["MeasuredPlan", "Plan", "Tournament", "plan", "plan_from_counts"]
+__all__ = ["MeasuredPlan", "Plan", "Tournament", "plan", "plan_from_counts", "spread"]
 
 Tournament = Literal["knockout", "league"]
 
@@ -266,14 +266,19 @@ def _fewest(p: float, failure: float) -> int:
     return 1 if p == 1 else max(1, ceil(log(failure) / log1p(-p) - 1e-9))
 
 
+def spread(points: float, n: int) -> list[float]:
+    """Spread points over ``n`` scores: 1, 0, and a half where there is one."""
+    scores = [1.0] * int(points) + ([points % 1] if points % 1 else [])
+    return scores + [0.0] * (n - len(scores))
+
+
 def _scores(counts: Mapping[str, tuple[float, int]], what: str) -> dict[str, list[float]]:
-    """Spread counts into scores: 1, 0, and a half where there is one."""
+    """Spread the counts of each problem into scores."""
     scores: dict[str, list[float]] = {}
     for problem, (won, total) in counts.items():
         if not 0 <= won <= total:
             raise ConfigurationError(f"{what} of '{problem}': {won:g} of {total} is no share")
-        whole = [1.0] * int(won) + ([won % 1] if won % 1 else [])
-        scores[problem] = whole + [0.0] * (total - len(whole))
+        scores[problem] = spread(won, total)
     if not any(scores.values()):
         raise ConfigurationError(f"a plan needs {what}: none were counted")
     return scores

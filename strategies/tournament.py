@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ttc.answer_type import same_answer
 from ttc.types import AnswerType, Candidate
 
 __all__ = ["Match", "Tournament", "alike_by", "swap_consistency"]
@@ -118,8 +119,7 @@ def alike_by(answer_type: AnswerType) -> Callable[[Candidate, Candidate], bool]:
             return False
         pair = (min(a.answer, b.answer), max(a.answer, b.answer))
         if pair not in known:
-            key, other = map(answer_type.key, pair)
-            known[pair] = bool(key and key == other) or answer_type.equivalent(*pair)
+            known[pair] = same_answer(answer_type, *pair)
         return known[pair]
 
     return alike

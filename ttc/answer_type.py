@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-__all__ = ["AnswerType", "TextAnswer"]
+__all__ = ["AnswerType", "TextAnswer", "same_answer"]
 
 
 @runtime_checkable
@@ -66,3 +66,9 @@ class TextAnswer:
     def equivalent(self, a: str, b: str) -> bool:
         """Compare by key alone."""
         return self.key(a) == self.key(b)
+
+
+def same_answer(answer_type: AnswerType, a: str, b: str) -> bool:
+    """Whether two answers are the same: by their keys, else by what the type calls equivalent."""
+    key = answer_type.key(a)
+    return bool(key and key == answer_type.key(b)) or answer_type.equivalent(a, b)

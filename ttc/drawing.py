@@ -104,7 +104,7 @@ class Drawing:
             wave: how many to have in flight at the most (default: all).
             whole: send no more at a time than the budget carries to their end, by their cap first and then by the
                 lengths so far. Otherwise all are sent at once, and where the budget ends the short ones among them
-                are whole: a vote of those is one of the short.
+                are whole: a vote of those is one of the short. The draw ends at one that was cut before it answered.
             scored: let the verifier score each one that holds an answer, as it arrives.
             by_finish: hand them on as they finish. This selects for short ones: for strategies that mean to, and say
                 so. Such samples are never answered by recorded calls of other strategies.

@@ -7,15 +7,12 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ttc.confidence import token_confidence
 from ttc.errors import ConfigurationError
 from ttc.session import Session
 from ttc.types import Candidate, Query
 
 __all__ = ["SelfCertainty"]
-
-
-FLOOR = -30.0
-"""Servers say -inf or -9999 of a token that a constraint forbids; one such would outweigh all others."""
 
 
 class SelfCertainty(BaseModel):
@@ -50,7 +47,7 @@ class SelfCertainty(BaseModel):
 
     def certainty(self, top_logprobs: Sequence[Sequence[float]]) -> float | None:
         """Return the score of one sample's top-k logprobs, or None where it carries none."""
-        per_token = [-sum(max(x, FLOOR) for x in row) / len(row) for row in top_logprobs if row]
+        per_token = [token_confidence(row) for row in top_logprobs if row]
         if not per_token:
             return None
         mean = sum(per_token) / len(per_token)

@@ -111,6 +111,7 @@ async def test_a_hundred_batches_that_are_given_up_leave_every_permit_and_lease(
     model = Scripted(reply, latency=lambda r: random.Random(r.seed).choice((0.0, 0.0, 0.001)), in_flight=3, price=PRICE)
     model.chunk = 16
     await give_up_and_go_on(model, 100, longest=0.02, served=lambda: model.generated, quiet=lambda: model.running == 0)
+    assert len(model.requests) > 300  # there was something to give up
 
 
 async def test_batches_that_are_given_up_leave_a_server_with_nothing_to_do() -> None:

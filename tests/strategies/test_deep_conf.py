@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ttc.budget import Budget
+from ttc.confidence import FLOOR
 from ttc.errors import ConfigurationError
 from ttc.models.population import Population
 from ttc.models.scripted import Scripted
 from ttc.models.simulated import Confidence, Latency, Lengths, Simulated
 from ttc.models.virtual_clock import run
 from ttc.solve import solve
-from ttc.strategies.group_confidence import FLOOR, GroupConfidence
+from ttc.strategies.group_confidence import GroupConfidence
 from ttc.types import Outcome, Request, Sample, Sampling
 
 Trace = tuple[str, Sequence[float]]

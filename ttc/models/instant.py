@@ -120,5 +120,5 @@ class InstantStream:
         ledger.pay(self._kind, used, price=model.price)
         if request.logprobs:
             return model.sample(request, index, seed, draw, used, finish)
-        text = draw[0] if finish == "stop" else ""
+        text = draw.text if finish == "stop" else ""
         return Sample(text=text, usage=used, index=index, seed=seed, kind=request.kind, finish=finish)
