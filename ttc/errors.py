@@ -4,7 +4,8 @@
 
     TTCError
     ├── ConfigurationError (ValueError)       a name, parameter or file is wrong: nothing was called yet
-    │   └── UnknownName (LookupError)         no strategy, verifier, suite ... of that name; says the nearest
+    │   ├── UnknownName (LookupError)         no strategy, verifier, suite ... of that name; says the nearest
+    │   └── SandboxUnavailable                this machine cannot jail a program, so none is run
     ├── BudgetExhausted                       the ledger can never grant what a call needs
     ├── ModelError                            a call to the model failed
     │   ├── ServerUnreachable (ConnectionError)   nothing answers at the URL, or it stopped answering
@@ -33,6 +34,7 @@ __all__ = [
     "ModelError",
     "RequestRejected",
     "RunError",
+    "SandboxUnavailable",
     "ServerUnreachable",
     "TTCError",
     "UnknownName",
@@ -55,6 +57,10 @@ class UnknownName(ConfigurationError, LookupError):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         super().__init__(f"unknown {what} '{name}'.{hint} Known: {', '.join(known) or 'none'}.")
+
+
+class SandboxUnavailable(ConfigurationError):
+    """This machine cannot jail a program, so none is run; names what is missing and the flag that would permit it."""
 
 
 class BudgetExhausted(TTCError):
