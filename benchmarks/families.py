@@ -22,8 +22,9 @@ from typing import Any
 
 import anyio
 
+from ttc.answer_type import same_answer
 from ttc.cli.connection import connect
-from ttc.evals.suite import Problem, same
+from ttc.evals.suite import Problem
 from ttc.evals.suites.arithmetic import FAMILIES, Arithmetic
 from ttc.ledger import Ledger
 from ttc.models.vllm_server import VLLMServer
@@ -66,7 +67,7 @@ def voted(problem: Problem, candidates: Sequence[Candidate], *, weighted: bool) 
 
 
 def right(problem: Problem, candidate: Candidate) -> bool:
-    return candidate.answer is not None and same(problem.query.answer_type, problem.gold, candidate.answer)
+    return candidate.answer is not None and same_answer(problem.query.answer_type, problem.gold, candidate.answer)
 
 
 def row(name: str, level: str, drawn: Mapping[int, tuple[Problem, list[Candidate]]]) -> list[str]:

@@ -63,6 +63,7 @@ class UnitRecord:
         prefix: its checkpoints are what smaller ``n`` would have returned.
         outcome: what it brought, without logprobs (those are with the calls).
         correct: the grader's verdict.
+        undecided: the grader could not come to a verdict; counted with the wrong ones, and shown.
         checkpoints_correct: the verdict on the answer of each checkpoint.
         meetings: how its comparisons went, where it held a tournament.
     """
@@ -78,6 +79,7 @@ class UnitRecord:
     prefix: bool = False
     outcome: Outcome
     correct: bool
+    undecided: bool = False
     checkpoints_correct: tuple[bool, ...] = ()
     meetings: Meetings | None = None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -19,6 +19,7 @@ from ttc import errors
 from ttc.budget import Budget
 from ttc.errors import BudgetExhausted, ModelError, ServerUnreachable
 from ttc.evals.config import Configuration, EvalConfig, check, choose_problems
+from ttc.evals.grading import Grade
 from ttc.evals.recorded_calls import CallCounts, StoredCalls, working_on
 from ttc.evals.records import Meetings, UnitRecord
 from ttc.evals.run_card import config_of, keep_card, new_id, write_summary
@@ -26,7 +27,7 @@ from ttc.evals.run_directory import resolve
 from ttc.evals.store import Store
 from ttc.evals.suite import Problem, Suite
 from ttc.evals.summary import Summary
-from ttc.evals.tournaments import events, judge_meetings
+from ttc.evals.tournaments import answers_that_met, events, judge_meetings
 from ttc.ledger import Ledger
 from ttc.models.base import LiveModel
 from ttc.seeds import hashed
@@ -110,6 +111,8 @@ async def run_eval(
     """
     configurations = check(config)
     chosen = [await anyio.to_thread.run_sync(choose_problems, suite, config) for suite in config.suites]
+    for suite, _ in chosen:
+        await suite.grader.prepare()
     config = config.model_copy(update={"run_id": config.run_id or new_id(chosen[0][0], model)})
     directory = resolve(config.runs, config.run_id)
     units = list(_units(config, configurations, chosen, model))
@@ -202,7 +205,7 @@ class _Runner:
             raise self.model.unreachable
         if self.parent is not None and self.short(outcome, self.parent):
             raise BudgetExhausted(f"the {config.total_tokens} tokens of the run are spent")
-        correct, checkpoints, meetings = await anyio.to_thread.run_sync(_grade, unit, outcome)
+        verdict, checkpoints, meetings = await _grade(unit, outcome)
         return UnitRecord(
             key=unit.key,
             suite=unit.suite.name,
@@ -214,7 +217,8 @@ class _Runner:
             setting=unit.configuration.setting,
             prefix=unit.configuration.prefix,
             outcome=outcome,
-            correct=correct,
+            correct=verdict == "right",
+            undecided=verdict == "undecided",
             checkpoints_correct=checkpoints,
             meetings=meetings,
         )
@@ -270,17 +274,18 @@ class _Runner:
         )
 
 
-def _grade(unit: _Unit, outcome: Outcome) -> tuple[bool, tuple[bool, ...], Meetings | None]:
+async def _grade(unit: _Unit, outcome: Outcome) -> tuple[Grade, tuple[bool, ...], Meetings | None]:
     """Grade the answer, those of the checkpoints and those that met, each different one once."""
-    verdicts: dict[str | None, bool] = {None: False}
+    answers = (outcome.answer, *(c.answer for c in outcome.checkpoints), *answers_that_met(outcome.trace))
+    verdicts: dict[str | None, Grade] = {}
+    for answer in dict.fromkeys(answers):
+        verdicts[answer] = await unit.suite.grade(unit.problem, answer)
 
-    def verdict(answer: str | None) -> bool:
-        if answer not in verdicts:
-            verdicts[answer] = unit.suite.grade(unit.problem, replace(outcome, answer=answer))
-        return verdicts[answer]
+    def right(answer: str | None) -> bool:
+        return verdicts[answer] == "right"
 
-    checkpoints = tuple(verdict(c.answer) for c in outcome.checkpoints)
-    return verdict(outcome.answer), checkpoints, judge_meetings(outcome.trace, verdict)
+    checkpoints = tuple(right(c.answer) for c in outcome.checkpoints)
+    return verdicts[outcome.answer], checkpoints, judge_meetings(outcome.trace, right)
 
 
 def _place(unit: _Unit) -> tuple[str, str, int]:

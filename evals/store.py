@@ -52,6 +52,9 @@ CREATE TABLE IF NOT EXISTS units (
     correct INTEGER NOT NULL, checkpoints_correct TEXT NOT NULL, time REAL NOT NULL, meetings TEXT);
 """
 _TO_2 = "ALTER TABLE units ADD COLUMN meetings TEXT"
+UNDECIDED = -1
+"""In the column of verdicts, beside 1 (right) and 0 (wrong)."""
+
 _UNITS = "key, suite, problem, tags, epoch, strategy, spec, setting, prefix, outcome, correct, checkpoints_correct"
 
 
@@ -148,7 +151,7 @@ class Store:
             unit.setting,
             unit.prefix,
             outcome_to_json(unit.outcome),
-            unit.correct,
+            UNDECIDED if unit.undecided else unit.correct,
             orjson.dumps(unit.checkpoints_correct).decode(),
             time.time(),
             orjson.dumps(unit.meetings).decode(),
@@ -260,7 +263,8 @@ def _units(connection: sqlite3.Connection) -> Iterator[UnitRecord]:
             setting=setting,
             prefix=bool(prefix),
             outcome=outcome_from_json(outcome),
-            correct=bool(correct),
+            correct=correct == 1,
+            undecided=correct == UNDECIDED,
             checkpoints_correct=tuple(orjson.loads(checkpoints)),
             meetings=Meetings(**meetings) if meetings else None,
         )

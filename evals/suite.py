@@ -12,17 +12,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 
 from ttc import registry
-from ttc.types import AnswerType, Outcome, Query
+from ttc.evals.grading import AnswerGrader, Grade, Grader
+from ttc.evals.problem import Problem
 
 __all__ = ["Problem", "Suite", "SuiteConfig", "load_suite"]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One query with what decides whether its answer is right."""
-
-    query: Query
-    gold: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +26,25 @@ class Suite:
         name: the spec that made it.
         problems: in a fixed order.
         info: licence, source, release date, and whatever a run card should hold.
+        grader: decides whether an answer is right.
     """
 
     name: str
     problems: Sequence[Problem]
     info: dict[str, Any] = field(default_factory=dict[str, Any])
+    grader: Grader = field(default_factory=AnswerGrader)
 
-    def grade(self, problem: Problem, outcome: Outcome) -> bool:
-        """Decide whether an outcome is right: its answer equals the gold answer by the query's answer type."""
-        if outcome.answer is None:
-            return False
-        return same(problem.query.answer_type, problem.gold, outcome.answer)
+    async def grade(self, problem: Problem, answer: str | None) -> Grade:
+        """Decide whether an answer is right; none at all is wrong."""
+        return "wrong" if answer is None else await self.grader.grade(problem, answer)
 
     def digest(self) -> str:
-        """Hash problems and gold answers; part of the run card."""
-        rows = [[p.query.id, [dict(m) for m in p.query.messages], p.gold] for p in self.problems]
-        return hashlib.blake2b(orjson.dumps(rows), digest_size=8).hexdigest()
-
-
-def same(answer_type: AnswerType, a: str, b: str) -> bool:
-    """Whether two answers are the same: by key first, by equivalence only then. The empty key equals nothing."""
-    key = answer_type.key(a)
-    return (key != "" and key == answer_type.key(b)) or answer_type.equivalent(a, b)
+        """Hash problems and what they are graded by; part of the run card."""
+        rows = [
+            [p.query.id, [dict(m) for m in p.query.messages], p.gold, p.tests, p.query.public_tests]
+            for p in self.problems
+        ]
+        return hashlib.blake2b(orjson.dumps([self.grader.name, rows]), digest_size=8).hexdigest()
 
 
 class SuiteConfig(BaseModel, ABC):

@@ -19,7 +19,7 @@ from ttc.evals.summary import Judging
 from ttc.statistics import mean
 from ttc.strategies.plan import MeasuredPlan, Terms, plan_from_counts, spread
 
-__all__ = ["events", "judge_meetings", "judging_of", "plan_from", "problem_key"]
+__all__ = ["answers_that_met", "events", "judge_meetings", "judging_of", "plan_from", "problem_key"]
 
 Event = Mapping[str, Any]
 
@@ -45,8 +45,7 @@ def judge_meetings(trace: Sequence[Event], right: Callable[[str | None], bool]) 
         The counts, all zero but the samples where all candidates agreed, so that none had to meet; None where there was
         no tournament, or one of a version that did not note who met.
     """
-    met = [event for event in events(trace, "compare") if "answers" in event]
-    ends = list(events(trace, "tournament"))
+    met, ends = _met(trace), list(events(trace, "tournament"))
     if not met and not ends:
         return None
     decisive, right_points, first_points = 0, 0.0, 0.0
@@ -57,7 +56,7 @@ def judge_meetings(trace: Sequence[Event], right: Callable[[str | None], bool]) 
         if a != b:
             decisive += 1
             right_points += won if a else 1 - won
-    drawn = [right(event["answer"]) for event in events(trace, "sample") if event.get("kind") in ("generate", "probe")]
+    drawn = [right(answer) for answer in _drawn(trace)]
     return Meetings(
         compared=len(met),
         decisive=decisive,
@@ -68,6 +67,22 @@ def judge_meetings(trace: Sequence[Event], right: Callable[[str | None], bool]) 
         samples=len(drawn),
         samples_right=sum(drawn),
     )
+
+
+def answers_that_met(trace: Sequence[Event]) -> list[str | None]:
+    """The answers whose verdicts :func:`judge_meetings` asks for: none where there was no tournament."""
+    met = _met(trace)
+    if not met and not any(True for _ in events(trace, "tournament")):
+        return []
+    return [*(answer for event in met for answer in event["answers"]), *_drawn(trace)]
+
+
+def _met(trace: Sequence[Event]) -> list[Event]:
+    return [event for event in events(trace, "compare") if "answers" in event]
+
+
+def _drawn(trace: Sequence[Event]) -> list[str | None]:
+    return [event["answer"] for event in events(trace, "sample") if event.get("kind") in ("generate", "probe")]
 
 
 def judging_of(units: Iterable[UnitRecord]) -> Iterator[Judging]:

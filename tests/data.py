@@ -33,5 +33,5 @@ def lines(path: Path) -> list[Any]:
 
 def _found(path: Path) -> Path:
     if not path.exists():
-        pytest.skip(f"no {path.name} in {path.parent}: set TTC_TEST_DATA to the folder that holds datasets/ and recorded/")
+        pytest.skip(f"no {path}: set TTC_TEST_DATA to the folder that holds datasets/ and recorded/")
     return path

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
-__all__ = ["AnswerType", "TextAnswer", "same_answer"]
+__all__ = ["AnswerType", "Equality", "TextAnswer", "same_answer"]
+
+Equality = Literal["equal", "different", "undecided"]
+"""What a comparison of two answers brought; ``undecided`` where it ran into its time limit."""
 
 
 @runtime_checkable

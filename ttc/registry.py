@@ -1,4 +1,4 @@
-"""Names to things: strategies, verifiers, comparators, answer types and suites, found by entry point.
+"""Names to things: strategies, verifiers, comparators, answer types, tools and suites, found by entry point.
 
 The core names none of them. Ours are declared in this project's ``pyproject.toml`` in the same way as anybody
 else's, e.g. ``[project.entry-points."ttc.strategies"] mine = "my_package.mine:Mine"``.
@@ -27,6 +27,7 @@ _GROUPS = {
     "comparator": "ttc.comparators",
     "answer type": "ttc.answer_types",
     "suite": "ttc.suites",
+    "tool": "ttc.tools",
 }
 
 
@@ -36,7 +37,7 @@ def _entries(what: str) -> dict[str, EntryPoint]:
 
 
 def names(what: str) -> list[str]:
-    """Return the names registered for ``strategy``, ``verifier``, ``comparator``, ``answer type`` or ``suite``."""
+    """Return the names registered for a strategy, verifier, comparator, answer type, tool or suite."""
     return sorted(_entries(what))
 
 

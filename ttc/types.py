@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ttc.answer_type import AnswerType, TextAnswer
+from ttc.answer_type import AnswerType, Equality, TextAnswer
 from ttc.errors import ConfigurationError
 from ttc.request import FinishReason, ForcedAnswer, Message, Piece, Request, Sampling, Watch, digest, record
 
@@ -19,11 +19,13 @@ __all__ = [
     "Candidate",
     "Checkpoint",
     "EndedBy",
+    "Equality",
     "FinishReason",
     "ForcedAnswer",
     "Message",
     "Outcome",
     "Piece",
+    "ProgramTest",
     "Query",
     "Request",
     "Sample",
@@ -33,6 +35,9 @@ __all__ = [
     "Usage",
     "Watch",
 ]
+
+ProgramTest = str | Mapping[str, str]
+"""A test of a program: Python source of one or more asserts, or ``{"stdin": ..., "stdout": ...}``."""
 
 EndedBy = Literal["finished", "stopped_early", "budget", "deadline", "all_calls_failed"]
 
@@ -46,14 +51,14 @@ class Query:
         id: stable across runs; the hash of the messages where none is given.
         answer_type: how answers are read and compared.
         tags: the query class, e.g. ``{"family": "addition", "level": "easy"}``.
-        public_tests: what a verifier may execute.
+        public_tests: what a verifier may execute; hidden tests are the grader's.
     """
 
     messages: tuple[Message, ...]
     id: str = ""
     answer_type: AnswerType = field(default_factory=TextAnswer)
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
-    public_tests: tuple[str, ...] = ()
+    public_tests: tuple[ProgramTest, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.id:

@@ -13,7 +13,18 @@ from ttc.types import Candidate, Query
 if TYPE_CHECKING:
     from ttc.session import Session
 
-__all__ = ["Comparator", "Critic", "Verdict", "Verifier", "in_unit", "make_comparator", "make_verifier", "passes"]
+__all__ = [
+    "Comparator",
+    "Critic",
+    "StepScorer",
+    "Verdict",
+    "Verifier",
+    "in_unit",
+    "is_joint",
+    "make_comparator",
+    "make_verifier",
+    "passes",
+]
 
 
 @runtime_checkable
@@ -24,6 +35,8 @@ class Verifier(Protocol):
         name: the registered name.
         logprobs: top-k logprobs that the samples must carry, or 0. A session asks the model for them by itself.
         pass_fail: optional; True where a score of 1 means that the candidate passed, and nothing better can come.
+        joint: optional; True where a score depends on the query's other candidates (how many agree). All of them so far
+            are scored together, again as each one arrives: it keeps what is expensive by text.
     """
 
     @property
@@ -48,6 +61,22 @@ class Critic(Protocol):
     async def critique(self, query: Query, candidate: Candidate, session: Session) -> str:
         """Return words for the model that revises, such as the public tests that failed; empty where all is well."""
         ...
+
+
+@runtime_checkable
+class StepScorer(Protocol):
+    """Scores each step of partial or whole solutions in [0, 1]: a process reward model."""
+
+    async def score_steps(
+        self, query: Query, solutions: Sequence[Sequence[str]], session: Session
+    ) -> Sequence[Sequence[float]]:
+        """Return for each solution, a list of steps, one score per step."""
+        ...
+
+
+def is_joint(verifier: Verifier | None) -> bool:
+    """Whether a verifier's scores depend on the query's other candidates."""
+    return bool(getattr(verifier, "joint", False))
 
 
 def passes(verifier: Verifier | None, candidate: Candidate) -> bool:

@@ -94,7 +94,7 @@ function details(problem, columns) {
 }
 
 function unitCard(unit) {
-  const verdict = make("span", `verdict ${unit.verdict}`, { right: "✓ right", wrong: "✗ wrong", none: "– no answer" }[unit.verdict]);
+  const verdict = make("span", `verdict ${unit.verdict}`, { right: "✓ right", wrong: "✗ wrong", none: "– no answer", undecided: "? not decided" }[unit.verdict]);
   const title = make("h3", "", unit.strategy, make("small", "", unit.setting), verdict);
   const facts = [`${unit.thinking.toLocaleString("en")} thinking tokens`, `${unit.calls} call${unit.calls === 1 ? "" : "s"}`, unit.ended_by.replaceAll("_", " ")];
   const card = make("article", "", title, make("p", "answer", answerOf(unit.answer)), make("p", "spent", facts.join(" · ")));

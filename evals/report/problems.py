@@ -153,7 +153,7 @@ def _details(
 ) -> dict[str, Any]:
     return {
         "prompt": _middle(problem.query.prompt, PROMPT) if problem else "The text of this problem is not at hand.",
-        "gold": _cap(problem.gold, VALUE) if problem else None,
+        "gold": _cap(problem.gold or problem.reference, VALUE) if problem else None,
         "units": [_unit(mine[spec][0], *names[spec]) for spec in specs if mine.get(spec)],
     }
 
@@ -163,7 +163,7 @@ def _unit(unit: UnitRecord, strategy: str, setting: str) -> dict[str, Any]:
     return {
         "strategy": strategy,
         "setting": setting,
-        "verdict": "none" if o.answer is None else "right" if unit.correct else "wrong",
+        "verdict": _verdict(unit),
         "answer": _plain(o.answer),
         "thinking": o.thinking_tokens,
         "calls": sum(o.calls.values()),
@@ -173,6 +173,12 @@ def _unit(unit: UnitRecord, strategy: str, setting: str) -> dict[str, Any]:
         "left_out": max(0, len(trace) - EVENTS),
         "text": _middle(o.text, TEXT),
     }
+
+
+def _verdict(unit: UnitRecord) -> str:
+    if unit.outcome.answer is None:
+        return "none"
+    return "undecided" if unit.undecided else "right" if unit.correct else "wrong"
 
 
 def _flat(trace: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

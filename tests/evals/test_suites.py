@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from ttc import registry
+from ttc.answer_type import same_answer
 from ttc.errors import ConfigurationError, MissingExtra
-from ttc.evals.suite import Problem, Suite, load_suite, same
+from ttc.evals.suite import Problem, Suite, load_suite
 from ttc.evals.suites.arithmetic import FAMILIES, Arithmetic
 from ttc.evals.suites.gsm8k import GSM8K
 from ttc.verifiers.maths import NumberAnswer
@@ -106,13 +107,14 @@ def test_terms_are_as_long_as_the_family_says(arithmetic: Suite) -> None:
                 assert all(2 <= t <= 9 for t in terms)
 
 
-def test_grading_accepts_the_gold_answer_and_nothing_else(arithmetic: Suite) -> None:
+@pytest.mark.anyio
+async def test_grading_accepts_the_gold_answer_and_nothing_else(arithmetic: Suite) -> None:
     for p in arithmetic.problems:
-        assert arithmetic.grade(p, outcome(p.gold))
-        assert arithmetic.grade(p, outcome(f"{p.gold}.0"))
-        assert not arithmetic.grade(p, outcome(str(int(p.gold) + 1)))
-        assert not arithmetic.grade(p, outcome(None))
-        assert not arithmetic.grade(p, outcome(""))
+        assert await arithmetic.grade(p, p.gold) == "right"
+        assert await arithmetic.grade(p, f"{p.gold}.0") == "right"
+        assert await arithmetic.grade(p, str(int(p.gold) + 1)) == "wrong"
+        assert await arithmetic.grade(p, None) == "wrong"
+        assert await arithmetic.grade(p, "") == "wrong"
 
 
 def test_counting_cannot_be_answered_by_a_constant(arithmetic: Suite) -> None:
@@ -182,7 +184,7 @@ def test_gsm8k_reads_a_file(tmp_path: Path) -> None:
     assert suite.problems[0].query.prompt.startswith("Tom has 2 pens")
     assert "The answer is" in suite.problems[0].query.prompt
     assert suite.info["licence"] == "MIT"
-    assert same(suite.problems[1].query.answer_type, suite.problems[1].gold, "1004")
+    assert same_answer(suite.problems[1].query.answer_type, suite.problems[1].gold, "1004")
 
 
 def test_no_part_of_a_solution_is_in_the_query(tmp_path: Path) -> None:

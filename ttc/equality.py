@@ -1,0 +1,124 @@
+"""When two answers are the same, where that takes time to say: decided off the event loop, then looked up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import anyio
+
+from ttc.answer_type import AnswerType, Equality, same_answer
+from ttc.errors import BudgetExhausted
+
+if TYPE_CHECKING:
+    from ttc.session import Session
+
+__all__ = ["Deciding", "SettledAnswers", "decide"]
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """An answer type with a slow comparison beside the cheap one: algebra in a worker, programs run, a judge asked.
+
+    A session asks it for each new answer before the sample is handed on, and strategies see an answer type whose
+    ``equivalent`` looks up what was decided. So votes and brackets stay pure, and the event loop is never held up.
+    """
+
+    async def decide(self, a: str, b: str, session: Session | None) -> Equality:
+        """Compare two answers whose keys differ, off the event loop.
+
+        Args:
+            a: an answer; in grading the gold answer.
+            b: another one.
+            session: charges calls to a model; None in grading, where none may be made.
+
+        Raises:
+            BudgetExhausted: the comparison asks a model, and there are no tokens for it.
+        """
+        ...
+
+
+async def decide(answer_type: AnswerType, a: str, b: str, session: Session | None = None) -> Equality:
+    """Whether two answers are the same: cheaply where that settles it, else by the type's slow comparison.
+
+    Raises:
+        BudgetExhausted: the comparison asks a model, and there are no tokens for it.
+    """
+    if same_answer(answer_type, a, b):
+        return "equal"
+    if not isinstance(answer_type, Deciding) or not (answer_type.key(a) and answer_type.key(b)):
+        return "different"
+    return await answer_type.decide(a, b, session)
+
+
+@dataclass(slots=True, eq=False)
+class SettledAnswers:
+    """An answer type whose slow comparisons have been made: what a strategy sees of a :class:`Deciding` one.
+
+    Each new answer is compared with all that were given before, in an order that does not depend on who came first;
+    what is equal joins, so that equality is transitive. What stayed undecided counts as different.
+    """
+
+    inner: AnswerType
+    _parents: dict[str, str] = field(default_factory=dict[str, str])
+    _answers: dict[str, str] = field(default_factory=dict[str, str])
+    _busy: anyio.Lock = field(default_factory=anyio.Lock)
+
+    @property
+    def name(self) -> str:
+        """That of the type itself."""
+        return self.inner.name
+
+    @property
+    def cue(self) -> str:
+        """That of the type itself."""
+        return self.inner.cue
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def extract(self, text: str) -> str | None:
+        """Read the answer out of a completion, as the type does."""
+        return self.inner.extract(text)
+
+    def concludes(self, text: str) -> bool:
+        """Say whether an unfinished text marks its answer already, as the type does."""
+        return self.inner.concludes(text)
+
+    def key(self, answer: str) -> str:
+        """Return the cheap canonical form."""
+        return self.inner.key(answer)
+
+    def equivalent(self, a: str, b: str) -> bool:
+        """Look up what was decided."""
+        x, y = self.key(a), self.key(b)
+        return bool(x and y) and (self._root(x) == self._root(y) or self.inner.equivalent(a, b))
+
+    async def settle(self, answer: str, session: Session) -> list[str]:
+        """Compare an answer with all earlier ones; return those for which that stayed undecided."""
+        key = self.key(answer)
+        if not key or key in self._answers:
+            return []
+        undecided: list[str] = []
+        async with self._busy:  # of two that come at once the later one is compared with the earlier one
+            if key in self._answers:
+                return []
+            for other_key, other in list(self._answers.items()):
+                if self._root(other_key) == self._root(key):
+                    continue
+                first, second = sorted((answer, other))
+                try:
+                    found = await decide(self.inner, first, second, session)
+                except BudgetExhausted:
+                    found = "undecided"
+                if found == "equal":
+                    self._parents[self._root(key)] = self._root(other_key)
+                elif found == "undecided":
+                    undecided.append(other)
+            self._answers[key] = answer
+        return [other for other in undecided if not self.equivalent(answer, other)]
+
+    def _root(self, key: str) -> str:
+        while (parent := self._parents.get(key, key)) != key:
+            key = parent
+        return key
