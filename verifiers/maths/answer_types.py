@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from ttc.answer_type import Equality
 from ttc.verifiers.maths.canonical import LONGEST_ANSWER, canonical, parse_number
+from ttc.verifiers.maths.equivalence import equal
 from ttc.verifiers.maths.extraction import (
     after_cue,
     after_hashes,
@@ -16,6 +19,9 @@ from ttc.verifiers.maths.extraction import (
     last_number,
     without_thoughts,
 )
+
+if TYPE_CHECKING:
+    from ttc.session import Session
 
 __all__ = ["ChoiceAnswer", "MathsAnswer", "NumberAnswer"]
 
@@ -73,7 +79,7 @@ class MathsAnswer:
     r"""A formula, a number or a list in LaTeX: the last ``\boxed{}``, else what follows ``####`` or 'the answer is'.
 
     Failing those, the last formula between dollar signs of the last line, or its last number. Compared by
-    :func:`~ttc.verifiers.maths.canonical.canonical`, numbers by value; algebra is not done here.
+    :func:`~ttc.verifiers.maths.canonical.canonical`, numbers by value; algebra is left to :meth:`decide`.
     """
 
     name: str = "maths"
@@ -117,6 +123,10 @@ class MathsAnswer:
             return x != ""
         first, second = parse_number(a), parse_number(b)
         return first is not None and second is not None and first.near(second)
+
+    async def decide(self, a: str, b: str, session: Session | None) -> Equality:
+        """Compare by algebra, in a process that can be killed: see :func:`~ttc.verifiers.maths.equivalence.equal`."""
+        return await equal(a, b)
 
 
 @dataclass(frozen=True, slots=True)

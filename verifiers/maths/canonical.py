@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["LONGEST_ANSWER", "LONGEST_NUMBER", "Number", "canonical", "parse_number"]
+__all__ = ["LONGEST_ANSWER", "LONGEST_NUMBER", "Number", "canonical", "parse_number", "split_list"]
 
 LONGEST_ANSWER = 4096
 """Characters; what is longer is no answer."""
@@ -149,12 +149,12 @@ def canonical(answer: str) -> str:
     for opening, closing in _PAIRS.items():
         if text.startswith(opening) and text.endswith(tuple(closing)) and len(text) > 2:
             size = len(opening)
-            parts = _split(text[size:-size])
+            parts = split_list(text[size:-size])
             if parts is not None and all(parts):
                 forms = [_scalar(p) for p in parts]
                 forms = sorted(forms) if "{" in opening else forms
                 return opening + ",".join(forms) + text[-size:]
-    parts = _split(text)
+    parts = split_list(text)
     if parts is not None and len(parts) > 1 and all(parts):
         return ",".join(sorted(_scalar(p) for p in parts))
     return _scalar(text)
@@ -193,8 +193,8 @@ def _tidied(text: str) -> str:
     return " ".join(text.split()).rstrip(".,;: ")
 
 
-def _split(text: str) -> list[str] | None:
-    """Split at the commas outside of all brackets; None where brackets do not balance."""
+def split_list(text: str) -> list[str] | None:
+    """Split a list at the commas outside of all brackets; None where brackets do not balance."""
     parts, start, depth = list[str](), 0, 0
     for i, c in enumerate(text):
         if c in "([{":
