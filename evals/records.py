@@ -128,7 +128,8 @@ def outcome_from_json(raw: bytes | str) -> Outcome:
     candidate = fields["candidate"]
     if candidate is not None:
         fields["candidate"] = Candidate(candidate["answer"], _sample(candidate["sample"]), candidate["score"])
-    fields["usage"] = {kind: Usage(**usage) for kind, usage in fields["usage"].items()}
+    for name in ("usage", "foreign"):
+        fields[name] = {kind: Usage(**usage) for kind, usage in fields.get(name, {}).items()}
     fields["checkpoints"] = tuple(_checkpoint(c) for c in fields["checkpoints"])
     fields["trace"] = tuple(fields["trace"])
     fields["warnings"] = tuple(fields["warnings"])

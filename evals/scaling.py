@@ -23,7 +23,7 @@ from ttc.evals.records import UnitRecord
 from ttc.evals.summary import Comparison, Curve, Point, Summary, summary_from_json, summary_to_json
 from ttc.evals.tournaments import events, judging_of, problem_key
 from ttc.statistics import holm, mean, paired_difference
-from ttc.types import Usage
+from ttc.types import Outcome, Usage
 
 __all__ = ["Comparison", "Curve", "Point", "Summary", "summarise", "summary_from_json", "summary_to_json", "timings"]
 
@@ -187,7 +187,7 @@ def _prefix(unit: UnitRecord, k: int, price: Price | None) -> _Reading:
     drawn: dict[str, float] = {}
     for event in draws:
         drawn[event["kind"]] = drawn.get(event["kind"], 0.0) + event["generated"]
-    others = [kind for kind in o.usage if kind not in SAMPLE_KINDS]
+    others = [kind for kind in (*o.usage, *o.foreign) if kind not in SAMPLE_KINDS]
     if (rest := generated - sum(drawn.values())) > 0:
         drawn[others[0] if len(others) == 1 else "other"] = float(rest)
     cost: dict[str, float | None] = {
@@ -195,12 +195,19 @@ def _prefix(unit: UnitRecord, k: int, price: Price | None) -> _Reading:
         "generated": generated,
         "total": prefix.prompt_tokens + generated,
         "calls": None if others else sum(1 + e.get("forced", False) for e in draws),  # forcing is a call of its own
-        "dollars": price.of(prefix) if price else None,
+        "dollars": _dollars(o, at, prefix, price),
     }
     answered = at is not None and o.checkpoints[at].answer is not None
     correct = answered and at is not None and unit.checkpoints_correct[at]
     cut = sum(e.get("finish") == "cut" for e in draws)
     return _Reading(problem_key(unit), correct, answered, cost, drawn, cut, _failed(unit))
+
+
+def _dollars(outcome: Outcome, at: int | None, prefix: Usage, price: Price | None) -> float | None:
+    """What a prefix cost; calls to other models' servers are in the checkpoint alone."""
+    if outcome.foreign:
+        return outcome.checkpoints[at].dollars if at is not None else None
+    return price.of(prefix) if price else None
 
 
 def _failed(unit: UnitRecord) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import ClassVar
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from ttc.session import Session
 from ttc.strategies.vote import Vote
 from ttc.strategy import Strategy
 from ttc.types import Candidate, Query
-from ttc.verifier import passes
+from ttc.verifier import is_joint, passes
 
 __all__ = ["BestOfN"]
 
@@ -21,6 +22,7 @@ class BestOfN(Strategy):
     ``weighted`` (the default) sums the scores of equivalent answers and returns the heaviest class; without it the
     single highest score wins. A sample without an answer cannot win. What a pass/fail verifier lets pass ends the
     query at once. Equal scores are drawn by lot, so that with nothing above zero any answer is as good as another.
+    A verifier that scores candidates together (by how they agree) scores all of them anew as each one arrives.
     """
 
     prefix_valid: ClassVar[bool] = True
@@ -38,23 +40,51 @@ class BestOfN(Strategy):
 
     async def solve(self, query: Query, session: Session) -> None:
         """Keep the best of what was scored proposed."""
-        vote = Vote(query.answer_type, session.rng)
-        best: Candidate | None = None
-        height = (-1.0, 0.0)
+        joint, lots, drawn = is_joint(session.verifier), session.rng.random(), list[Candidate]()
+        choice = _Choice(query, lots, weighted=self.weighted)
         wave = self.wave or (8 if getattr(session.verifier, "pass_fail", False) else None)
-        async with session.sample(n=self.n, wave=wave, whole=True, scored=True) as samples:
+        async with session.sample(n=self.n, wave=wave, whole=True, scored=not joint) as samples:
             async for candidate in samples:
                 if candidate.answer is None:
                     session.propose(candidate)
                     continue
-                score = candidate.score or 0.0
-                vote.add(candidate, weight=score)
-                if (reached := (score, session.rng.random())) > height:
-                    best, height = candidate, reached
+                if joint:
+                    if session.candidate is None:
+                        session.propose(candidate)  # it stands where the budget carries no scoring
+                    drawn.append(candidate)
+                    choice = _Choice(query, lots, weighted=self.weighted)
+                    for scored in await session.score(drawn):
+                        choice.add(scored)
+                else:
+                    choice.add(candidate)
                 if passes(session.verifier, candidate):
                     session.propose(candidate)
                     session.stop_early("it passes")
                     break
-                leader = vote.leader()
-                session.propose(leader.best if self.weighted and leader and leader.weight > 0 else best or candidate)
-        session.note("vote", classes=[[c.best.answer, len(c.members), round(c.weight, 4)] for c in vote.ranking()])
+                session.propose(choice.best())
+        classes = choice.vote.ranking()
+        session.note("vote", classes=[[c.best.answer, len(c.members), round(c.weight, 4)] for c in classes])
+
+
+class _Choice:
+    """The best of what was scored so far; equal scores go by lot."""
+
+    def __init__(self, query: Query, lots: float, *, weighted: bool) -> None:
+        self._rng = random.Random(lots)
+        self.vote = Vote(query.answer_type, self._rng)
+        self._weighted = weighted
+        self._highest: Candidate | None = None
+        self._height = (-1.0, 0.0)
+
+    def add(self, candidate: Candidate) -> None:
+        score = candidate.score or 0.0
+        self.vote.add(candidate, weight=score)
+        if (reached := (score, self._rng.random())) > self._height:
+            self._highest, self._height = candidate, reached
+
+    def best(self) -> Candidate:
+        leader = self.vote.leader()
+        if self._weighted and leader and leader.weight > 0:
+            return leader.best
+        assert self._highest is not None
+        return self._highest

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ttc.continuation import joined, partial_message
+from ttc.equality import Deciding, SettledAnswers
 from ttc.errors import BudgetExhausted, ConfigurationError
 from ttc.ledger import Ledger
 from ttc.models.base import Model
@@ -45,7 +46,8 @@ class Drawing:
         seed: int = 0,
         strategy: str = "",
     ) -> None:
-        self.query = query
+        self._settled = SettledAnswers(query.answer_type) if isinstance(query.answer_type, Deciding) else None
+        self.query = query if self._settled is None else replace(query, answer_type=self._settled)
         self.messages = query.messages
         self.verifier = verifier
         self.comparator = comparator
@@ -53,6 +55,7 @@ class Drawing:
         self.strategy = strategy
         self.rng = random.Random(hashed(seed, query.id, strategy))
         self.progress = Progress()
+        self.kept: dict[Hashable, Any] = {}
         self._model = model
         self._ledger = ledger
         self._whole = ledger
@@ -180,19 +183,36 @@ class Drawing:
                 found = self._read(joined(so_far, more, cue, close_thought=close_thought))
                 event = _event("continue", self.progress.consumed.generated, found)
                 self.progress.trace.append({**event, "cue": cue, "added": more.usage.generated})
-                return found
+                return await self._settle(found)
         raise self._refused(kind)
 
     async def choose(
-        self, messages: Sequence[Message], choices: Sequence[str], *, kind: str = "judge", temperature: float = 0.0
+        self,
+        messages: Sequence[Message],
+        choices: Sequence[str],
+        *,
+        kind: str = "judge",
+        temperature: float = 0.0,
+        max_tokens: int = 8,
+        model: str = "",
     ) -> Sample:
         """Ask for one of ``choices``, constrained by the server, with the logprobs of the first token.
 
+        Args:
+            messages: the question.
+            choices: what may be said; the server holds the model to it behind its thoughts.
+            kind: what the call is for.
+            temperature: softmax temperature.
+            max_tokens: cap of the call; a model that thinks first needs room for its thoughts.
+            model: which model of a fleet (default: the one that samples are drawn from).
+
         Raises:
             BudgetExhausted: the ledger refused it.
+            ConfigurationError: the fleet has no such model.
         """
         overrides = {
-            "max_tokens": 8,
+            "max_tokens": max_tokens,
+            "model": model or self.sampling.model,
             "temperature": temperature,
             "logprobs": 20,
             "force_answer": 0,
@@ -269,6 +289,16 @@ class Drawing:
             if not known:
                 answer = None  # the empty key is that of no answer
         return Candidate(answer, sample)
+
+    async def _settle(self, candidate: Candidate) -> Candidate:
+        """Decide which earlier answers a new one is the same as, where that takes time; returns the candidate."""
+        if self._settled is not None and candidate.answer is not None:
+            undecided = await self._settled.settle(candidate.answer, cast("Session", self))
+            for other in undecided:
+                self.note("undecided", answers=[candidate.answer, other])
+            if undecided:
+                self.warn("some answers could not be compared in time, and count as different")
+        return candidate
 
     def _count(self, candidate: Candidate, *, note: bool = True) -> Candidate:
         """Count what was drawn as consumed."""

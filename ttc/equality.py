@@ -55,8 +55,9 @@ async def decide(answer_type: AnswerType, a: str, b: str, session: Session | Non
 class SettledAnswers:
     """An answer type whose slow comparisons have been made: what a strategy sees of a :class:`Deciding` one.
 
-    Each new answer is compared with all that were given before, in an order that does not depend on who came first;
-    what is equal joins, so that equality is transitive. What stayed undecided counts as different.
+    Each new answer is compared with the classes of those that were given before, with one member of each as long as
+    that is decided, always in the same order of the two. What is equal joins, so that equality is transitive; what
+    stayed undecided counts as different.
     """
 
     inner: AnswerType
@@ -103,8 +104,9 @@ class SettledAnswers:
         async with self._busy:  # of two that come at once the later one is compared with the earlier one
             if key in self._answers:
                 return []
+            told_apart: set[str] = set()
             for other_key, other in list(self._answers.items()):
-                if self._root(other_key) == self._root(key):
+                if (root := self._root(other_key)) == self._root(key) or root in told_apart:
                     continue
                 first, second = sorted((answer, other))
                 try:
@@ -112,11 +114,14 @@ class SettledAnswers:
                 except BudgetExhausted:
                     found = "undecided"
                 if found == "equal":
-                    self._parents[self._root(key)] = self._root(other_key)
-                elif found == "undecided":
+                    self._parents[self._root(key)] = root
+                elif found == "different":
+                    told_apart.add(root)
+                else:
                     undecided.append(other)
             self._answers[key] = answer
-        return [other for other in undecided if not self.equivalent(answer, other)]
+        apart = {self._root(self.key(answer)), *told_apart}
+        return [other for other in undecided if self._root(self.key(other)) not in apart]
 
     def _root(self, key: str) -> str:
         while (parent := self._parents.get(key, key)) != key:

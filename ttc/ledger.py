@@ -37,6 +37,7 @@ class Ledger:
         self.refused = False
         self.ends: float | None = None
         self._spent: dict[str, Tally] = {}
+        self._foreign: dict[str, Tally] = {}
         self._spent_generated = 0
         self._spent_prompt = 0
         self._spent_calls = 0
@@ -61,6 +62,11 @@ class Ledger:
     def usage(self) -> dict[str, Usage]:
         """What settled calls used, by kind."""
         return {kind: tally.usage() for kind, tally in self._spent.items()}
+
+    @property
+    def foreign(self) -> dict[str, Usage]:
+        """What settled calls to other models' servers used, by kind and model."""
+        return {kind: tally.usage() for kind, tally in self._foreign.items()}
 
     @property
     def spent(self) -> Usage:
@@ -175,12 +181,16 @@ class Ledger:
             room = min(room, budget.total_tokens - generated - prompts - prompt)
         price = price or self.price
         if budget.dollars is not None and price is not None:
-            promised = sum(p.of(Usage(n, 0, 0, m)) for p, (n, m) in self._priced.items()) if leased else 0.0
+            promised = self._promised() if leased else 0.0
             money = budget.dollars - self.dollars - promised - price.of(Usage(prompt))
             room = min(room, money * 1e6 // price.generated if price.generated else money * inf if money else 0)
         if budget.calls is not None and self._spent_calls + self._leased_calls + calls > budget.calls:
             return -inf  # a call once leased is never returned, so waiting for it is in vain
         return room
+
+    def _promised(self) -> float:
+        """Dollars that leases under way may take."""
+        return sum(p.of(Usage(n, 0, 0, m)) for p, (n, m) in self._priced.items())
 
     def _grant(
         self, want: int, enough: int, prompt: int, price: Price | None, *, least: int | None = None

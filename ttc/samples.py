@@ -85,7 +85,8 @@ class Samples:
         except StopAsyncIteration:
             sample = await self._next_wave()
         self._note(sample)
-        return s._count(s._read(sample))
+        candidate = s._count(s._read(sample))
+        return candidate if s._settled is None else await s._settle(candidate)
 
     def _note(self, sample: Sample) -> None:
         self._received += 1
@@ -232,7 +233,7 @@ class ScoredSamples(Samples):
                 except StopAsyncIteration:
                     sample = await self._next_wave()
                 self._note(sample)
-                self._start(self._session._read(sample), drawn=True)
+                self._start(await self._session._settle(self._session._read(sample)), drawn=True)
         except StopAsyncIteration:
             self._over = True
             self._arrived.set()

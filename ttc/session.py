@@ -6,20 +6,25 @@ import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
-from typing import Any
+from typing import Any, cast
 
 import anyio
 
-from ttc.budget import Budget
+from ttc.budget import Budget, Price
 from ttc.drawing import NO_VERIFIER, Drawing
 from ttc.errors import ConfigurationError
+from ttc.foreign import ForeignLease, lease_foreign
 from ttc.ledger import Ledger
 from ttc.progress import Progress, Proposal
 from ttc.seeds import hashed
+from ttc.tool import Tool
 from ttc.types import Candidate, Message
-from ttc.verifier import Critic, Verdict, in_unit
+from ttc.verifier import Critic, StepScorer, Verdict, Verifier, in_unit, is_joint
 
 __all__ = ["Session"]
+
+SHOWN = 400
+"""Characters of a tool's output that the trace keeps: its end."""
 
 
 class Session(Drawing):
@@ -33,6 +38,8 @@ class Session(Drawing):
         sampling: how samples are drawn where a verb does not say otherwise.
         rng: seeded from (run, query, strategy); ties and pairings are drawn from it.
         progress: what has been drawn, proposed and noted so far; a child session shares it, a branch has its own.
+        kept: what verifiers keep of this query between their calls, such as tests that the model wrote; all branches
+            share it. What was paid for once is so paid once per query, and by each strategy of a run.
     """
 
     @property
@@ -58,8 +65,36 @@ class Session(Drawing):
             )
         by = f"verifier '{self.verifier.name}'"
         scored = [c.scored(in_unit(s, by=by, what="score")) for c, s in zip(candidates, scores, strict=True)]
+        if is_joint(self.verifier):
+            self.note(
+                "scores",
+                indices=[c.sample.index for c in scored],
+                scores=[c.score for c in scored],
+                by=self.verifier.name,
+            )
+            return scored
         for c in scored:
             self.note("score", index=c.sample.index, answer=c.answer, score=c.score, by=self.verifier.name)
+        return scored
+
+    async def score_steps(self, solutions: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Let the verifier score each step of partial or whole solutions: of each list of steps a list of scores.
+
+        Raises:
+            ConfigurationError: the verifier scores no steps, or returns what is no score or not one per step.
+            BudgetExhausted: the verifier's own calls ran out of budget.
+        """
+        verifier = self.verifier
+        if not isinstance(verifier, StepScorer):
+            named = f"verifier '{verifier.name}' does not" if verifier else "there is no verifier to"
+            raise ConfigurationError(f"{named} score steps: pass verifier='process_reward:url=...'")
+        by = f"verifier '{cast(Verifier, verifier).name}'"
+        found = await verifier.score_steps(self.query, solutions, self)
+        sizes, wanted = [len(scores) for scores in found], [len(steps) for steps in solutions]
+        if sizes != wanted:
+            raise ConfigurationError(f"{by} returned {sizes} step scores for solutions of {wanted} steps")
+        scored = [[in_unit(score, by=by, what="score") for score in scores] for scores in found]
+        self.note("score_steps", scores=scored, by=by)
         return scored
 
     async def compare(self, a: Candidate, b: Candidate) -> Verdict:
@@ -104,6 +139,55 @@ class Session(Drawing):
             return ""
         return await self.verifier.critique(self.query, candidate, self)
 
+    # -- what costs no tokens of the model ---------------------------------------------------------------------------
+
+    async def use(self, tool: Tool, candidate: Candidate) -> Candidate:
+        """Run a tool on a candidate's text; the answer is what is read out of the tool's output. Costs no tokens.
+
+        What the tool could not do is noted in the trace, and the candidate has no answer then.
+        """
+        result = await tool.run(candidate.sample.text, self.query)
+        answer = None if result.error else self.query.answer_type.extract(result.output)
+        if answer is not None and not self.query.answer_type.key(answer):
+            answer = None
+        self.note(
+            "tool",
+            tool=tool.name,
+            index=candidate.sample.index,
+            answer=answer,
+            output=result.output[-SHOWN:],
+            error=result.error[-SHOWN:],
+        )
+        return await self._settle(Candidate(answer, candidate.sample, candidate.score))
+
+    async def foreign_call(
+        self, model: str, prompt_tokens: int, *, kind: str = "reward", price: Price | None = None
+    ) -> ForeignLease:
+        """Lease one call to another model's server, such as a reward model's, that a verifier makes by itself.
+
+        Its tokens are of another model and are never added to the solving model's: they are kept as ``kind@model``, and
+        limits on tokens do not count them. Limits on calls and dollars do. Settle the lease at what the server says,
+        or release it where nothing was sent.
+
+        Args:
+            model: which one, for the books.
+            prompt_tokens: how many it will read at the most; a bound, for the limit in dollars.
+            kind: what the call is for.
+            price: of that model; without one the call is free.
+
+        Raises:
+            BudgetExhausted: the limit of calls or dollars leaves no room for it.
+        """
+        progress = self.progress
+
+        def paid(dollars: float) -> None:
+            progress.dollars += dollars
+
+        lease = lease_foreign(self._ledger, f"{kind}@{model}", prompt_tokens, price=price, paid=paid)
+        if lease is None:
+            raise self._refused(kind)
+        return lease
+
     # -- saying -----------------------------------------------------------------------------------------------------
 
     def propose(self, candidate: Candidate) -> None:
@@ -120,7 +204,7 @@ class Session(Drawing):
                 candidate = last.candidate  # it stands, at what has been paid by now
             if last.samples == p.drawn and last.prefix == prefix:
                 p.proposed.pop()  # nothing was drawn or spent since: the later word counts
-        dollars = None if self._ledger.price is None else p.dollars
+        dollars = p.dollars if self._ledger.price is not None or p.dollars else None
         p.proposed.append(Proposal(candidate, p.drawn, prefix, realised, dollars))
 
     def stop_early(self, why: str) -> None:

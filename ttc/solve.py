@@ -16,7 +16,7 @@ from ttc.progress import Progress
 from ttc.session import Session
 from ttc.strategy import Strategy, make_strategy
 from ttc.types import Candidate, Checkpoint, EndedBy, Message, Outcome, Query, Sampling, Usage
-from ttc.verifier import Comparator, Verifier, make_comparator, make_verifier
+from ttc.verifier import Comparator, Preparing, Verifier, make_comparator, make_verifier
 
 __all__ = ["solve", "solve_many"]
 
@@ -76,10 +76,12 @@ async def solve(
         seed=seed,
         strategy=strategy.spec,
     )
+    if isinstance(verifier, Preparing):
+        await verifier.prepare()
     began = anyio.current_time()
     with anyio.move_on_after(ledger.seconds_left) as deadline:
         try:
-            await strategy.solve(query, session)
+            await strategy.solve(session.query, session)
         except BudgetExhausted:
             session.progress.out_of_budget = True
         except BaseExceptionGroup as group:
@@ -98,8 +100,9 @@ async def solve(
         ended_by=_ended_by(progress, deadline.cancel_called),
         usage=dict(ledger.usage),
         calls=dict(ledger.calls),
+        foreign=ledger.foreign,
         seconds=seconds,
-        dollars=ledger.dollars if model.price else None,
+        dollars=ledger.dollars if model.price or ledger.dollars else None,
         trace=tuple(progress.trace),
     )
     if progress.failures and not progress.succeeded:

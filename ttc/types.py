@@ -270,6 +270,8 @@ class Outcome:
         candidate: the candidate behind it.
         ended_by: ``finished``, ``stopped_early`` (a stop rule fired), ``budget``, ``deadline``, ``all_calls_failed``.
         usage: summed over all calls, by kind (generate, revise, judge, reward, probe).
+        foreign: tokens of calls to other models' servers (a reward model's), by kind and model: ``reward@prm``. They
+            are never added to the others.
         calls: number of calls by kind.
         answer_tokens: generated tokens that are the returned answer itself.
         seconds: wall time.
@@ -289,6 +291,7 @@ class Outcome:
     ended_by: EndedBy
     usage: Mapping[str, Usage]
     calls: Mapping[str, int]
+    foreign: Mapping[str, Usage] = field(default_factory=dict[str, Usage])
     answer_tokens: int = 0
     seconds: float = 0.0
     dollars: float | None = None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparator",
     "Critic",
+    "Preparing",
     "StepScorer",
     "Verdict",
     "Verifier",
@@ -60,6 +61,20 @@ class Critic(Protocol):
 
     async def critique(self, query: Query, candidate: Candidate, session: Session) -> str:
         """Return words for the model that revises, such as the public tests that failed; empty where all is well."""
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A verifier that needs something: a sandbox, a server. It is asked before anything is paid for, and often."""
+
+    async def prepare(self) -> None:
+        """Make sure that it can work.
+
+        Raises:
+            ConfigurationError: it cannot; says what to do.
+            ServerUnreachable: nothing answers where its server should be.
+        """
         ...
 
 
