@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 from annotated_types import Ge, Gt
@@ -154,3 +154,35 @@ def test_a_spec_in_a_spec_may_hold_another():
 def test_brackets_come_in_pairs(spec: str, says: str):
     with pytest.raises(ConfigurationError, match=says):
         make_strategy(spec)
+
+
+class Named(BaseModel):
+    """A thing whose first value may stand without its name."""
+
+    positional: ClassVar[str] = "path"
+
+    path: str
+    kind: str = "plain"
+
+
+@pytest.mark.parametrize(
+    ("spec", "made"),
+    [
+        ("suite:mine.jsonl", Named(path="mine.jsonl")),
+        ("suite: mine.jsonl , kind=other", Named(path="mine.jsonl", kind="other")),
+        ("suite:(a,b.jsonl),kind=other", Named(path="a,b.jsonl", kind="other")),
+        ("suite:kind=other,path=mine.jsonl", Named(path="mine.jsonl", kind="other")),
+    ],
+)
+def test_the_first_value_may_stand_without_its_name_where_the_class_says_which(
+    monkeypatch: pytest.MonkeyPatch, spec: str, made: Named
+) -> None:
+    monkeypatch.setattr(registry, "load", lambda what, name: Named)
+    assert registry.create("suite", spec) == made
+
+
+@pytest.mark.parametrize("spec", ["suite:mine.jsonl,other", "suite:kind=other,mine.jsonl"])
+def test_only_the_first_value_may(monkeypatch: pytest.MonkeyPatch, spec: str) -> None:
+    monkeypatch.setattr(registry, "load", lambda what, name: Named)
+    with pytest.raises(ConfigurationError, match="is not of the form parameter=value"):
+        registry.create("suite", spec)

@@ -54,8 +54,13 @@ def load(what: str, name: str) -> Any:
     return entry.load()
 
 
-def parse_spec(what: str, spec: str) -> tuple[str, dict[str, Any]]:
+def parse_spec(what: str, spec: str, *, positional: str = "") -> tuple[str, dict[str, Any]]:
     """Split ``knockout:n=16,k=2`` into its name and its parameters, values still as text.
+
+    Args:
+        what: the kind of thing, for messages.
+        spec: the text.
+        positional: the parameter whose value may come first without its name, as in ``file:mine.jsonl,type=maths``.
 
     Raises:
         ConfigurationError: a part is not of the form ``parameter=value``.
@@ -66,8 +71,10 @@ def parse_spec(what: str, spec: str) -> tuple[str, dict[str, Any]]:
         parts = list(_parts(rest))
     except ValueError as error:
         raise ConfigurationError(f"{what} '{spec}': {error}") from None
-    for part in parts:
+    for number, part in enumerate(parts):
         key, equals, value = part.partition("=")
+        if positional and not number and not equals:
+            key, equals, value = positional, "=", part
         if not equals or not key.strip():
             raise ConfigurationError(f"{what} '{spec}': '{part}' is not of the form parameter=value")
         value = value.strip()
@@ -93,12 +100,14 @@ def _parts(text: str) -> Iterator[str]:
 def create(what: str, spec: str) -> Any:
     """Make what a spec like ``knockout:n=16,k=2`` describes.
 
+    Where the registered class names a parameter in ``positional``, the first value may stand without its name.
+
     Raises:
         UnknownName: no such name or parameter; the nearest is named, a parameter with its valid range.
         ConfigurationError: a value out of its range, which is named.
     """
-    name, parameters = parse_spec(what, spec)
-    factory = load(what, name)
+    factory = load(what, spec.partition(":")[0].strip())
+    name, parameters = parse_spec(what, spec, positional=getattr(factory, "positional", ""))
     try:
         return factory(**parameters)
     except pydantic.ValidationError as error:
