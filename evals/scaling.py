@@ -42,6 +42,7 @@ class _Reading:
     kinds: dict[str, float]
     cut: int
     failed: bool
+    undecided: bool = False
 
 
 @dataclass(slots=True)
@@ -168,7 +169,8 @@ def _whole(unit: UnitRecord) -> _Reading:
     }
     cut = sum(e.get("finish") == "cut" for e in events(o.trace, "sample"))
     kinds = {kind: float(usage.generated) for kind, usage in o.usage.items()}
-    return _Reading(problem_key(unit), unit.correct, o.answer is not None, cost, kinds, cut, _failed(unit))
+    answered = o.answer is not None
+    return _Reading(problem_key(unit), unit.correct, answered, cost, kinds, cut, _failed(unit), unit.undecided)
 
 
 def _prefix(unit: UnitRecord, k: int, price: Price | None) -> _Reading:
@@ -235,6 +237,7 @@ def _point(series: _Series, group: str) -> Point:
         abstained=sum(not r.answered for r in readings) / len(readings),
         cut=sum(r.cut for r in readings) / len(readings),
         failed=sum(r.failed for r in readings) / len(readings),
+        undecided=sum(r.undecided for r in readings) / len(readings),
         kinds={kind: sum(r.kinds.get(kind, 0.0) for r in readings) / len(readings) for kind in kinds},
         method=m.method,
     )

@@ -50,6 +50,7 @@ class Point:
     failed: float
     kinds: Mapping[str, float]
     method: str
+    undecided: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

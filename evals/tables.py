@@ -68,6 +68,7 @@ def footnotes(summary: Summary) -> list[str]:
     whole = [p for c in summary.curves if c.group == "all" for p in c.points]
     for name, what in (
         ("failed", "queries of which every call failed"),
+        ("undecided", "queries that the grader could not decide, counted as wrong"),
         ("cut", "samples per query cut by the budget"),
     ):
         worst = max(whole, key=lambda p: getattr(p, name), default=None)

@@ -48,6 +48,12 @@ def warnings(summary: Summary, units: Sequence[UnitRecord]) -> list[str]:
     failed = sum(u.outcome.ended_by == "all_calls_failed" for u in units)
     if failed:
         found.append(f"{failed} of {len(units):,} queries failed: every call of theirs did. They count as wrong.")
+    undecided = sum(u.undecided for u in units)
+    if undecided:
+        found.append(
+            f"{undecided} of {len(units):,} queries were not decided: the grader's comparison ran into its time limit. "
+            "They count as wrong."
+        )
     bounds = sum(u.outcome.total_usage.upper_bound for u in units)
     if bounds:
         found.append(
