@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict
@@ -51,6 +51,9 @@ class SuiteConfig(BaseModel, ABC):
     """The parameters of a suite (its spec on the command line is ``name:parameter=value,...``)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verifier: ClassVar[str] = ""
+    """What scores its samples where nothing else is asked for, as public tests do; empty where any will do."""
 
     @abstractmethod
     def load(self) -> Suite:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,7 +47,7 @@ def eval_command(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model name; by default the only one served.")] = None,
     up: Annotated[str | None, typer.Option(help="Start a server for this model first, e.g. smollm2.")] = None,
-    verifier: Annotated[str | None, typer.Option(help="What scores samples: self_certainty or judge.")] = None,
+    verifier: Annotated[str | None, typer.Option(help="What scores samples, e.g. self_certainty, public_tests, judge.")] = None,
     comparator: Annotated[str | None, typer.Option(help="What compares two samples, in tournaments: judge.")] = None,
     sample_tokens: Annotated[int | None, typer.Option(min=1, help="Cap on the generated tokens of one sample.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0)] = None,
@@ -114,10 +115,18 @@ def _settings(file: Path | None, given: dict[str, Any], runs: Path) -> EvalConfi
     if not data.get("suites"):
         raise ConfigurationError("name a suite, e.g. 'ttc eval arithmetic' (see 'ttc list'), or a run with --resume")
     needs = frozenset[str]().union(*(make_strategy(s).requires() for s in data.get("strategies", ())))
-    for need, default in (("verifier", "self_certainty"), ("comparator", "judge")):
+    for need, default in (("verifier", _verifier_for(data["suites"])), ("comparator", "judge")):
         if need in needs:
             data.setdefault(need, default)
     return read_config(data)
+
+
+def _verifier_for(suites: Sequence[str]) -> str:
+    """The verifier that all suites of a run come with, or the one that works on any."""
+    from ttc import registry
+
+    own = {registry.create("suite", suite).verifier for suite in suites}
+    return own.pop() or "self_certainty" if len(own) == 1 else "self_certainty"
 
 
 def _resumed(run: str, given: dict[str, Any], runs: Path) -> EvalConfig:
