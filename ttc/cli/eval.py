@@ -47,7 +47,7 @@ def eval_command(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model name; by default the only one served.")] = None,
     up: Annotated[str | None, typer.Option(help="Start a server for this model first, e.g. smollm2.")] = None,
-    verifier: Annotated[str | None, typer.Option(help="What scores samples, e.g. self_certainty, public_tests, judge.")] = None,
+    verifier: Annotated[str | None, typer.Option(help="What scores samples, e.g. judge or public_tests.")] = None,
     comparator: Annotated[str | None, typer.Option(help="What compares two samples, in tournaments: judge.")] = None,
     sample_tokens: Annotated[int | None, typer.Option(min=1, help="Cap on the generated tokens of one sample.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0)] = None,
