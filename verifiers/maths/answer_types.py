@@ -15,6 +15,7 @@ from ttc.verifiers.maths.extraction import (
     after_hashes,
     first_number,
     last_boxed,
+    last_boxes,
     last_line,
     last_number,
     without_thoughts,
@@ -78,8 +79,9 @@ class NumberAnswer:
 class MathsAnswer:
     r"""A formula, a number or a list in LaTeX: the last ``\boxed{}``, else what follows ``####`` or 'the answer is'.
 
-    Failing those, the last formula between dollar signs of the last line, or its last number. Compared by
-    :func:`~ttc.verifiers.maths.canonical.canonical`, numbers by value; algebra is left to :meth:`decide`.
+    Boxes joined by 'and' or commas are one list. Failing all those, the last formula between dollar signs of the last
+    line, or its last number. Compared by :func:`~ttc.verifiers.maths.canonical.canonical`, numbers by value; algebra is
+    left to :meth:`decide`.
     """
 
     name: str = "maths"
@@ -99,7 +101,10 @@ class MathsAnswer:
         return any(answer and len(answer) <= LONGEST_ANSWER and canonical(answer) for answer in stated)
 
     def _stated(self, text: str) -> Iterator[str | None]:
-        yield last_boxed(text)
+        boxes = last_boxes(text)
+        if len(boxes) > 1 and len({canonical(box) for box in boxes}) == len(boxes):
+            yield ", ".join(boxes)  # several answers; one that is written in two ways is a single answer
+        yield boxes[-1] if boxes else None
         yield after_hashes(text)
         for clause in after_cue(text):
             yield _formula(clause) or _first_sentence(clause)
@@ -198,4 +203,5 @@ def _formula(clause: str, *, last: bool = False) -> str | None:
 
 
 def _first_sentence(clause: str) -> str:
-    return re.split(r"[.!?](?=\s|$)", clause, maxsplit=1)[0].strip(" *_`:")
+    sentence = re.split(r"[.!?](?=\s|$)", clause, maxsplit=1)[0].strip(" *_`:")
+    return sentence.lstrip("} ").removesuffix(r"\]").rstrip()  # of \[ \text{Answer: } 5 \]

@@ -9,7 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["NUMBER", "after_cue", "after_hashes", "last_boxed", "last_line", "last_number", "without_thoughts"]
+__all__ = [
+    "NUMBER",
+    "after_cue",
+    "after_hashes",
+    "last_boxed",
+    "last_boxes",
+    "last_line",
+    "last_number",
+    "without_thoughts",
+]
 
 _DIGITS = r"(?:\d{1,3}(?:,\d{3}(?!\d))++|\d++)"
 _PLAIN = rf"(?:{_DIGITS}(?:\.\d++)?+|\.\d++)(?:[eE][-+]?\d++(?!\w))?+"
@@ -24,6 +33,9 @@ NUMBER = re.compile(
 
 _THINK = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
 _BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[\\{}]|[{}]")
+_FARTHEST = 64
+_BETWEEN = re.compile(r"\\(?:boxed|fbox|text)\s{0,3}\{|\\[()\[\],;]|\band\b|[\s$,}]")
+_PARTING = re.compile(r",|\band\b")
 _CUE = re.compile(r"\banswers?\b[^\n.=:]{0,40}?(?:\b(?:is|are)(?![a-z])|[:=])|^\W{0,8}A:", re.IGNORECASE | re.MULTILINE)
 _LEAD = " \t\r\n:*_=>~"
 _TYPOGRAPHY = str.maketrans("\N{MINUS SIGN}\N{EN DASH}\u00a0\u2009\u202f", "--   ")
@@ -49,21 +61,40 @@ def without_thoughts(text: str) -> str:
 
 def last_boxed(text: str) -> str | None:
     r"""Return what is in the last ``\boxed{...}`` whose braces balance (of nested ones, the inner)."""
+    boxes = _boxes(text)
+    return text[boxes[-1][0] : boxes[-1][1]].strip() if boxes else None
+
+
+def last_boxes(text: str) -> list[str]:
+    r"""Return the last box and those right before it, as of ``\boxed{1} and \boxed{2}``; empty where there is none."""
+    found: list[str] = []
+    follows = 0
+    for start, end in reversed(_boxes(text)):
+        between = text[end:follows]
+        if found and (len(between) > _FARTHEST or not _PARTING.search(between) or _BETWEEN.sub("", between)):
+            break
+        found.append(text[start:end].strip())
+        follows = start
+    return found[::-1]
+
+
+def _boxes(text: str) -> list[tuple[int, int]]:
+    """Where the contents of boxes begin and end that hold no other box, in order."""
     if "\\boxed" not in text and "\\fbox" not in text:
-        return None
+        return []
     opened: list[int] = []  # where each open brace's content begins; negative unless it is a box
-    best: tuple[int, int] | None = None
+    boxes: list[tuple[int, int]] = []
     for token in _BRACE.finditer(text):
         word = token[0]
         if word == "}":
             start = opened.pop() if opened else -1
-            if start >= 0 and (best is None or start > best[0]):
-                best = (start, token.start())
+            if start >= 0 and (not boxes or start > boxes[-1][0]):
+                boxes.append((start, token.start()))
         elif word == "{":
             opened.append(-1)
         elif len(word) > 2:
             opened.append(token.end())
-    return text[best[0] : best[1]].strip() if best else None
+    return boxes
 
 
 def after_cue(text: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ import. Both speak JSON lines over the pipes of the nurse: never pickle, and nev
 
 ::
 
-    > {"path": [...], "memory": bytes}                 once: where packages are found
+    > {"path": [...], "memory": bytes, "jail": {...}}  once: where packages are found; the jail may be null
     < {"ready": pid, "lost": false}                    a child waits for work; lost: the one before died over its own
     > {"id": 7, "gold": "...", "answer": "...", "seconds": 2.0}
     < {"failed": "ImportError: ..."}                   or this, and the nurse ends
@@ -15,12 +15,12 @@ import. Both speak JSON lines over the pipes of the nurse: never pickle, and nev
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ctypes
-import importlib
+import importlib.util
 import json
 import logging
-import math
 import os
 import pkgutil
 import re
@@ -29,7 +29,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = ["main"]
 
@@ -37,7 +37,7 @@ _RETIRED = 3
 """Exit code of a child that has compared enough, so that no cache of sympy's grows for ever."""
 
 _COMPARISONS = 5000
-_HARDEST_CPU = 900  # seconds of the CPU over a child's whole life; each comparison has its own, smaller limit
+_HARDEST_CPU = 900  # seconds of the CPU over a child's whole life; each comparison has its own, smaller one
 _DIGITS = 9  # decimal places within which numbers that are not rational count as equal
 
 # What sympy imports inside functions. All is loaded before files can no longer be opened.
@@ -61,7 +61,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     try:
-        equal = _comparison()
+        equal, enter_jail = _comparison(), _jail(setup["jail"])
     except Exception as error:
         _reply({"failed": f"{type(error).__name__}: {error}"[:500]})
         sys.exit(1)
@@ -73,7 +73,7 @@ def main() -> None:
         if child == 0:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, watched)
             signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-            _compare_for_ever(equal, nurse=nurse, lost=lost)
+            _compare_for_ever(equal, enter_jail, nurse=nurse, lost=lost)
         while True:
             if signal.sigwait(watched) == signal.SIGUSR1:
                 os.kill(child, signal.SIGKILL)
@@ -81,24 +81,31 @@ def main() -> None:
             if ended:
                 break
         code = os.waitstatus_to_exitcode(status)
-        if code == 0:
-            sys.exit(0)
+        if code in (0, 1):  # the pipe was closed, or it cannot even wait for work
+            sys.exit(code)
         lost = code != _RETIRED
 
 
-def _compare_for_ever(equal: Callable[[str, str], bool], *, nurse: int, lost: bool) -> None:
+def _compare_for_ever(
+    equal: Callable[[str, str], bool], enter_jail: Callable[[], None], *, nurse: int, lost: bool
+) -> NoReturn:
     """Serve until the pipe is closed; never returns to the nurse's code, whatever happens."""
     try:
         _die_with_parent(nurse)
+        resource.setrlimit(resource.RLIMIT_CPU, (_HARDEST_CPU, _HARDEST_CPU))
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))  # those that are open stay so
+        with contextlib.suppress(OSError):  # a kernel without it: the limits hold all the same
+            enter_jail()
         _reply({"ready": os.getpid(), "lost": lost})
         for _ in range(_COMPARISONS):
             line = sys.stdin.buffer.readline()
             if not line:
                 os._exit(0)
             job = json.loads(line)
-            _allow_cpu(job["seconds"])
-            _reply({"id": job["id"], "equal": _bool_or_none(equal, job["gold"], job["answer"])})
+            signal.setitimer(signal.ITIMER_PROF, job["seconds"] + 1)  # of the CPU: ends it where the parent cannot
+            verdict = _bool_or_none(equal, job["gold"], job["answer"])
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            _reply({"id": job["id"], "equal": verdict})
         os._exit(_RETIRED)
     finally:
         os._exit(1)
@@ -109,23 +116,43 @@ def _bool_or_none(equal: Callable[[str, str], bool], gold: str, answer: str) -> 
         return bool(equal(gold, answer))
     except (MemoryError, RecursionError):
         return None
+    except Exception:
+        return False  # the two cannot even be subtracted, ordered or solved
 
 
 def _reply(line: dict[str, Any]) -> None:
     os.write(1, json.dumps(line).encode() + b"\n")  # shorter than PIPE_BUF, so written whole or not at all
 
 
-def _allow_cpu(seconds: float) -> None:
-    """A second line behind the parent's kill: the system ends a child that computes on."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    soft = min(_HARDEST_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds) + 1)
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, _HARDEST_CPU))
-
-
 def _die_with_parent(parent: int) -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _jail(jail: dict[str, str] | None) -> Callable[[], None]:
+    """Return what puts a process into the jail of programs: it opens no file, and makes only harmless system calls."""
+    if jail is None:
+        return lambda: None
+    landlock, seccomp = (_module(jail[name]) for name in ("landlock", "seccomp"))
+    instructions = base64.b64decode(jail["filter"])
+    ruleset = landlock.make_ruleset([])
+
+    def enter() -> None:
+        ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+        landlock.restrict_self(ruleset)
+        seccomp.enter_filter(instructions)
+
+    return enter
+
+
+def _module(path: str) -> Any:
+    spec = importlib.util.spec_from_file_location(os.path.basename(path).removesuffix(".py"), path)
+    if spec is None or spec.loader is None:
+        raise ImportError(path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _comparison() -> Callable[[str, str], bool]:

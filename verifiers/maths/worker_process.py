@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import os
 import signal
 import subprocess
@@ -144,6 +146,27 @@ def _popen() -> subprocess.Popen[bytes]:
         start_new_session=True,  # an interrupt at the terminal is for us alone
     )
     assert process.stdin is not None
-    packages = [os.path.abspath(folder) for folder in sys.path if folder]
-    process.stdin.write(orjson.dumps({"path": packages, "memory": MEMORY}) + b"\n")
+    setup = {"path": _packages(), "memory": MEMORY, "jail": _jail()}
+    process.stdin.write(orjson.dumps(setup) + b"\n")
     return process
+
+
+def _packages() -> list[str]:
+    return [os.path.abspath(folder) for folder in sys.path if folder]
+
+
+@functools.cache
+def _jail() -> dict[str, str] | None:
+    """What a worker needs to enter the jail of programs once sympy is loaded; None where this machine has none."""
+    try:
+        from ttc.verifiers.code import landlock, seccomp
+
+        instructions = seccomp.build_filter()
+        os.close(landlock.make_ruleset([]))
+    except (OSError, ImportError):
+        return None  # limits, a number-only parse_expr and the empty environment still hold
+    return {
+        "landlock": str(landlock.__file__),
+        "seccomp": str(seccomp.__file__),
+        "filter": base64.b64encode(instructions).decode(),
+    }
