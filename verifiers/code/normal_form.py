@@ -13,7 +13,7 @@ _TOKEN = re.compile(
     |(?P<comment>\#[^\n]*+)
     |(?P<newline>\n)
     |(?P<space>(?:[ \t\f\r]|\\\n)++)
-    |(?P<word>\w++|\.\d\w*+)
+    |(?P<word>[^\W\d]\w*+|\.?\d(?:[eE][-+]|[\w.])*+)
     |(?P<sign>\*\*=?|//=?|>>=?|<<=?|!=|->|:=|\.\.\.|[-+*/%@&|^=<>]=?|.)''',
     re.VERBOSE | re.DOTALL,
 )
