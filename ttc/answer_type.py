@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
-__all__ = ["AnswerType", "Equality", "TextAnswer", "same_answer"]
+from ttc.errors import ConfigurationError
+
+__all__ = ["AnswerType", "Equality", "TextAnswer", "make_answer_type", "same_answer"]
 
 Equality = Literal["equal", "different", "undecided"]
 """What a comparison of two answers brought; ``undecided`` where it ran into its time limit."""
@@ -69,6 +71,26 @@ class TextAnswer:
     def equivalent(self, a: str, b: str) -> bool:
         """Compare by key alone."""
         return self.key(a) == self.key(b)
+
+
+def make_answer_type(given: str | AnswerType | type[Any] | None) -> AnswerType:
+    """Make an answer type of its spec, or of a pydantic model, whose answers are JSON; one that is made is returned.
+
+    Raises:
+        UnknownName: no answer type of that name.
+        ConfigurationError: a parameter out of range, or a class that is no pydantic model.
+    """
+    if not isinstance(given, str | type):
+        return given or TextAnswer()
+    from ttc import registry  # loaded only where a name has to be looked up
+
+    if isinstance(given, str):
+        return cast(AnswerType, registry.create("answer type", given))
+    if not hasattr(given, "model_validate_json"):
+        raise ConfigurationError(
+            f"answer_type={given.__name__}: give a registered name, an object, or the class of a pydantic model"
+        )
+    return cast(AnswerType, registry.load("answer type", "json")(model=given))
 
 
 def same_answer(answer_type: AnswerType, a: str, b: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
-from ttc import registry
+from ttc.answer_type import make_answer_type
 from ttc.budget import Budget
 from ttc.errors import ConfigurationError, UnknownName
 from ttc.strategy import Strategy, make_strategy
@@ -88,8 +88,8 @@ def _made(name: str, value: Any) -> Any:
             return make_verifier(value)
         case "comparator", _:
             return make_comparator(value)
-        case "answer_type", str():
-            return registry.create("answer type", value)
+        case "answer_type", _:
+            return make_answer_type(value)
         case "budget", None:
             return Budget()
         case "budget", str() | int():

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ttc.answer_type import AnswerType, Equality, TextAnswer
+from ttc.answer_type import AnswerType, Equality, TextAnswer, make_answer_type
 from ttc.errors import ConfigurationError
 from ttc.request import FinishReason, ForcedAnswer, Message, Piece, Request, Sampling, Watch, digest, record
 
@@ -66,29 +66,29 @@ class Query:
 
     @classmethod
     def of(
-        cls, prompt: str | Sequence[Message] | Query, *, answer_type: str | AnswerType | None = None, **fields: Any
+        cls,
+        prompt: str | Sequence[Message] | Query,
+        *,
+        answer_type: str | AnswerType | type[Any] | None = None,
+        **fields: Any,
     ) -> Query:
         """Make a query of a prompt, of chat messages, or of a query (returned as it is).
 
         Args:
             prompt: what is asked.
-            answer_type: a registered name (``text``, ``number``, ``maths``, ``choice``) or an object.
+            answer_type: a registered name (``number``, ``choice``, ``json:field=answer``), an object, or a pydantic
+                model.
             fields: further fields of the query.
 
         Raises:
             UnknownName: no answer type of that name.
+            ConfigurationError: a parameter of it out of range.
         """
         if isinstance(prompt, Query):
             return prompt
         if isinstance(prompt, str):
             prompt = [{"role": "user", "content": prompt}]
-        if isinstance(answer_type, str):
-            from ttc import registry  # loaded only where a name has to be looked up
-
-            found: AnswerType = registry.create("answer type", answer_type)
-        else:
-            found = answer_type or TextAnswer()
-        return cls(messages=tuple(prompt), answer_type=found, **fields)
+        return cls(messages=tuple(prompt), answer_type=make_answer_type(answer_type), **fields)
 
     @property
     def prompt(self) -> str:

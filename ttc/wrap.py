@@ -56,7 +56,7 @@ def wrap(
     budget: Budget | str | int | None = None,
     verifier: str | Verifier | None = None,
     comparator: str | Comparator | None = None,
-    answer_type: str | AnswerType = "text",
+    answer_type: str | AnswerType | type[Any] = "text",
     sampling: Sampling | None = None,
     seed: int | None = None,
     in_flight: int = 64,
@@ -79,7 +79,7 @@ def wrap(
         verifier: a name like ``"self_certainty"`` or an object, for strategies that score.
         comparator: a name like ``"judge"`` or an object, for strategies that compare.
         answer_type: how answers are read and compared: ``text`` (equal up to letter case and space), ``number``,
-            ``maths``, ``choice``, or an object.
+            ``maths``, ``choice``, ``json``, ``regex:pattern=(...)``, ``free_text``, an object, or a pydantic model.
         sampling: defaults for what a call does not say itself.
         seed: makes calls repeatable; without one, here or in the call, every call draws afresh.
         in_flight: requests at a time, per model.
