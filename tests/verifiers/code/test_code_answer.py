@@ -23,22 +23,25 @@ WRONG = "def double(x):\n    return x * x"
 BROKEN = "def double(x:\n    return x"
 
 
+ONE = "def f():\n    return 1"
+
+
 @pytest.mark.parametrize(
     ("text", "program"),
     [
         ("```python\nx = 1\n```", "x = 1"),
         ("Sure:\n\n```py\ndef f():\n    return 1\n```\nand so on", "def f():\n    return 1"),
         ("```\ndef f():\n    return 1\n```\n```python\nprint(f())\n```", "def f():\n    return 1"),
-        ("```python\ndef f():\n    return 1\n```\nBetter:\n```python\ndef f():\n    return 2\n```", "def f():\n    return 2"),
+        ("```python\ndef f(): return 1\n```\nBetter:\n```python\ndef f(): return 2\n```", "def f(): return 2"),
         ("```python\ndef f():\n    return 1\n```\n```bash\npip install f\n```", "def f():\n    return 1"),
-        ("```python\ndef g():\n    pass\n```\n```python\ndef f():\n    pass\n```\n```python\ndef h():\n    pass\n```", "def f():\n    pass"),
+        ("```\ndef g(): ...\n```\n```\ndef f(): ...\n```\n```\ndef h(): ...\n```", "def f(): ..."),
         ("```python\ndef f():\n    return 1", "def f():\n    return 1"),
         ("```python\ndef f(\n```python\ndef f():\n    return 1\n```", "def f():\n    return 1"),
         ("1. Do it:\n   ```python\n   def f():\n       return 1\n   ```", "def f():\n    return 1"),
         ("~~~python\ndef f():\n    return '```'\n~~~", "def f():\n    return '```'"),
         ("Here it is.\ndef f():\n    return 1\n\nThis returns one.", "def f():\n    return 1"),
-        ("import math\nfrom os import path\ndef f():\n    return 1\nExplanation: one.", "import math\nfrom os import path\ndef f():\n    return 1"),
-        ("def f():\n    '''\nA text at the margin.\n    '''\n    return 1", "def f():\n    '''\nA text at the margin.\n    '''\n    return 1"),
+        (f"import math\nfrom os import path\n{ONE}\nExplanation: one.", f"import math\nfrom os import path\n{ONE}"),
+        ("def f():\n    '''\nAt the margin.\n    '''\n    return 1", "def f():\n    '''\nAt the margin.\n    '''\n    return 1"),
         ("@cache\ndef f():\n    return 1\nprint(f())", "@cache\ndef f():\n    return 1\nprint(f())"),
         ("n = int(input())\nprint(n)\nThat is all.", "n = int(input())\nprint(n)"),
         ("<think>```python\ndef f(): return 0\n```</think>```python\ndef f(): return 1\n```", "def f(): return 1"),
