@@ -41,7 +41,7 @@ ONE = "def f():\n    return 1"
         ("~~~python\ndef f():\n    return '```'\n~~~", "def f():\n    return '```'"),
         ("Here it is.\ndef f():\n    return 1\n\nThis returns one.", "def f():\n    return 1"),
         (f"import math\nfrom os import path\n{ONE}\nExplanation: one.", f"import math\nfrom os import path\n{ONE}"),
-        ("def f():\n    '''\nAt the margin.\n    '''\n    return 1", "def f():\n    '''\nAt the margin.\n    '''\n    return 1"),
+        ("def f():\n    '''\nAt it\n    '''\n    return 1", "def f():\n    '''\nAt it\n    '''\n    return 1"),
         ("@cache\ndef f():\n    return 1\nprint(f())", "@cache\ndef f():\n    return 1\nprint(f())"),
         ("n = int(input())\nprint(n)\nThat is all.", "n = int(input())\nprint(n)"),
         ("<think>```python\ndef f(): return 0\n```</think>```python\ndef f(): return 1\n```", "def f(): return 1"),
