@@ -1,0 +1,86 @@
+"""Tiny Python functions for small models: one to five lines each, with public and hidden tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import Field
+
+from ttc.evals.grading import TestsGrader
+from ttc.evals.problem import Problem
+from ttc.evals.suite import Suite, SuiteConfig
+from ttc.types import Message, Query
+from ttc.verifiers.code.answer_type import CodeAnswer
+
+__all__ = ["TinyCode"]
+
+_DATA = Path(__file__).with_suffix(".jsonl")
+
+_ASK = """\
+Complete this Python function. Answer with the whole function in a ```python block only.
+
+```python
+{signature}
+    \"\"\"{description}
+
+{examples}
+    \"\"\"
+```"""
+
+_SHOWN: tuple[Message, ...] = (
+    {
+        "role": "user",
+        "content": _ASK.format(
+            signature="def half(n: int) -> int:",
+            description="Return half of the number n, rounded down.",
+            examples="    >>> half(8)\n    4\n    >>> half(7)\n    3",
+        ),
+    },
+    {"role": "assistant", "content": "```python\ndef half(n: int) -> int:\n    return n // 2\n```"},
+)
+"""The one worked example: with it the model stops after the function instead of explaining it."""
+
+
+class TinyCode(SuiteConfig):
+    """Python functions of one to five lines, written for this project: 100 of them, public and hidden tests for each.
+
+    One worked example in front. The public tests are the examples of the docstring; the hidden ones look at the edges
+    as well (empty, zero, negative, repeated), so passing the first does not imply passing the second. The levels take
+    turns: the first problems are as mixed as all of them.
+    """
+
+    limit: int | None = Field(None, ge=1, description="only the first so many problems")
+
+    def load(self) -> Suite:
+        """Make the suite; the problems come with the package."""
+        rows = [orjson.loads(line) for line in _DATA.read_bytes().splitlines()][: self.limit]
+        info = {
+            "licence": "Apache-2.0",
+            "source": "written for this project",
+            "released": "2026-11",
+            "prompt": "1 worked example",
+            "problems": len(rows),
+        }
+        return Suite("tiny_code", [_problem(row) for row in rows], info, grader=TestsGrader())
+
+
+def _problem(row: Mapping[str, Any]) -> Problem:
+    """A problem of a row; its tests are pairs: a call, and its value as Python writes it."""
+    public, hidden = row["public"], row["hidden"]
+    ask = _ASK.format(
+        signature=row["signature"],
+        description=row["description"],
+        examples="\n".join(f"    >>> {call}\n    {value}" for call, value in public),
+    )
+    query = Query(
+        messages=(*_SHOWN, {"role": "user", "content": ask}),
+        id=f"tiny_code/{row['name']}",
+        answer_type=CodeAnswer(entry_point=row["name"], probes=tuple(call for call, _ in public)),
+        tags={"family": "tiny_code", "level": row["level"], "topic": row["topic"]},
+        public_tests=tuple(f"assert {call} == {value}" for call, value in public),
+    )
+    tests = tuple(f"assert {call} == {value}" for call, value in hidden)
+    return Problem(query, tests=tests, reference=row["reference"])
