@@ -4,7 +4,7 @@ Texts are compared by their runs of eight words (shingles), letter case and punc
 words, so that a problem with another number in it is another text. The similarity of two texts is the share of the
 shorter one's shingles that the other has too (containment), which finds a problem inside a longer prompt. Shingles
 that stand in many texts of a collection (an instruction, a template) are left out, and a text that has few others is
-compared as a whole. Only texts that share a shingle are compared, so the work grows with the texts and not with their pairs.
+compared as a whole. Only texts that share a shingle are compared: the work grows with the texts, not with their pairs.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import typer
 
 import ttc
 from ttc.cli.doctor import doctor
+from ttc.cli.duplicates import duplicates
 from ttc.cli.eval import eval_command
 from ttc.cli.list import list_command
 from ttc.cli.plan import plan_command
@@ -51,6 +52,7 @@ app.command("eval")(eval_command)
 app.command("report")(report)
 app.command("plan")(plan_command)
 app.command("list")(list_command)
+app.command("duplicates")(duplicates)
 
 
 def main() -> None:
