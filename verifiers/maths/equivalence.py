@@ -77,13 +77,14 @@ async def prewarm(workers: int = POOL_SIZE) -> None:
     """Start workers ahead of their first comparison, which then need not wait some two seconds for sympy's import."""
 
     async def one() -> None:
-        worker = await WorkerProcess.start()
         try:
-            await worker.ready()
+            worker = await WorkerProcess.start()
+            try:
+                await worker.ready()
+            finally:
+                _give_back(worker)
         except WorkerFailed as failure:
             _warn_of(failure)
-        finally:
-            _give_back(worker)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(min(workers, POOL_SIZE) - len(_idle)):
@@ -91,20 +92,25 @@ async def prewarm(workers: int = POOL_SIZE) -> None:
 
 
 async def _compared(gold: str, answer: str, *, timeout: float) -> Equality:
-    worker = _taken() or await WorkerProcess.start()
     try:
-        same = await worker.compare(gold, answer, timeout=timeout)
+        worker = _taken() or await WorkerProcess.start()
+        try:
+            same = await worker.compare(gold, answer, timeout=timeout)
+        finally:
+            _give_back(worker)
     except WorkerFailed as failure:
         _warn_of(failure)
         return "undecided"
-    finally:
-        _give_back(worker)
     return "undecided" if same is None else "equal" if same else "different"
 
 
 def _taken() -> WorkerProcess | None:
-    with _lock:
-        return _idle.pop() if _idle else None
+    while True:
+        with _lock:
+            worker = _idle.pop() if _idle else None
+        if worker is None or worker.alive:
+            return worker
+        worker.close()
 
 
 def _give_back(worker: WorkerProcess) -> None:

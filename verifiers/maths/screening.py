@@ -67,7 +67,7 @@ def screened(text: str) -> Literal["different", "undecided"] | None:
     """
     folded = unicodedata.normalize("NFKC", text)
     bare = _HIDING.sub(lambda m: "_" if m[0] == r"\_" else "", folded)
-    if _CODE.search(folded) or _CODE.search(bare.replace("\\", " ")) or not text.translate(_TRANSLATION).isascii():
+    if _CODE.search(folded) or _CODE.search(bare) or not text.translate(_TRANSLATION).isascii():
         return "different"
     if _HUGE.search(folded) or not _shallow(text):
         return "undecided"

@@ -18,6 +18,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
+import functools
 import importlib.util
 import json
 import logging
@@ -178,6 +179,7 @@ def _comparison() -> Callable[[str, str], bool]:
     text_parser.eval_expr = literal
     latex = [math_verify.LatexExtractionConfig()]
 
+    @functools.lru_cache(256)  # a gold answer meets many others
     def parsed(text: str) -> list[Any]:
         found: list[Any] = math_verify.parse(  # pyright: ignore[reportUnknownVariableType]
             f"${text}$", extraction_config=latex, fallback_mode="no_fallback", parsing_timeout=0

@@ -44,7 +44,12 @@ class WorkerProcess:
         self._read = b""
         self._waiting = False  # its child is there and does nothing
         self._job = 0
-        self.alive = True
+        self._failed = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be handed another pair."""
+        return not self._failed and self._process.poll() is None
 
     @classmethod
     async def start(cls) -> Self:
@@ -68,7 +73,7 @@ class WorkerProcess:
             while not self._waiting:
                 await self._line()
         if not self._waiting:
-            self.alive = False
+            self._failed = True
             raise WorkerFailed(f"the worker was not ready within {_START:g} s")
 
     async def compare(self, gold: str, answer: str, *, timeout: float) -> bool | None:
@@ -85,7 +90,7 @@ class WorkerProcess:
         try:
             os.write(self._into, orjson.dumps(job) + b"\n")  # the pipe is empty and holds more than two answers
         except OSError as error:
-            self.alive = False
+            self._failed = True
             raise WorkerFailed(f"the worker is gone: {error}") from error
         finished = False
         try:
@@ -100,7 +105,7 @@ class WorkerProcess:
                         return None
             return None
         finally:
-            if not finished and self.alive:
+            if not finished and not self._failed:
                 self._waiting = False
                 self._process.send_signal(signal.SIGUSR1)
 
@@ -108,7 +113,7 @@ class WorkerProcess:
         while b"\n" not in self._read:
             await anyio.wait_readable(self._out_of)
             if not (more := os.read(self._out_of, 65536)):
-                self.alive = self._waiting = False
+                self._failed, self._waiting = True, False
                 raise WorkerFailed("the worker ended")
             self._read += more
         raw, _, self._read = self._read.partition(b"\n")
@@ -116,13 +121,13 @@ class WorkerProcess:
         if "ready" in line:
             self._waiting = True
         if "failed" in line:
-            self.alive = False
+            self._failed = True
             raise WorkerFailed(line["failed"])
         return line
 
     def close(self) -> None:
         """Kill it."""
-        self.alive = False
+        self._failed = True
         self._process.kill()
         self.disown()
         self._process.wait()
