@@ -1,0 +1,107 @@
+"""A process reward model: one score per step of a solution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any, ClassVar, Literal, cast
+
+from pydantic import Field, field_validator
+
+from ttc.errors import BadResponse
+from ttc.session import Session
+from ttc.steps import BLANK_LINE, split_steps
+from ttc.types import Candidate, Query
+from ttc.verifiers.pooled_reward import Asked, PooledReward, Scores, harmless
+from ttc.verifiers.scoring_server import Payload, ScoringServer
+
+__all__ = ["ProcessReward"]
+
+
+class ProcessReward(PooledReward):
+    """Score the steps of a solution by a process reward model that vLLM serves with ``--runner pooling``.
+
+    Each step is followed by the marker, at which the model says whether all is well so far. The server returns what
+    stands at the markers only when it is told so: ``--pooler-config '{"tok_pooling_type": "STEP", "step_tag_id": N}'``,
+    N being the marker's token. As a verifier of whole solutions it takes the last step's score (Snell et al. 2024,
+    arXiv 2408.03314), the least, the product or the mean of them.
+
+    From Lightman et al. 2023 (arXiv 2305.20050); the default marker is that of Qwen2.5-Math-PRM (arXiv 2501.07301).
+    One call per new text, of kind ``reward@MODEL``.
+    """
+
+    name: ClassVar[str] = "process_reward"
+
+    marker: str = Field("<extra_0>", description="the token behind each step, with the white space that belongs there")
+    separator: str = Field(BLANK_LINE, min_length=1, description="what stands between steps")
+    aggregate: Literal["last", "min", "product", "mean"] = Field("last", description="the score of a whole solution")
+
+    @field_validator("marker")
+    @classmethod
+    def _is_one_word(cls, marker: str) -> str:
+        if len(marker.split()) != 1:
+            raise ValueError("a step marker is one token: a word, white space around it aside")
+        return marker
+
+    async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
+        """Return one score in [0, 1] per candidate; 0 for one without any step, which is not sent.
+
+        Raises:
+            BudgetExhausted: no calls or dollars are left for it.
+            ServerUnreachable: no server answers.
+            ConfigurationError: what answers is no such reward model.
+            ModelError: the answer is an error, or is not one finite score per step.
+        """
+        solutions = [split_steps(c.sample.text, self.separator) for c in candidates]
+        return [self._whole(scores) for scores in await self.score_steps(query, solutions, session)]
+
+    async def score_steps(
+        self, query: Query, solutions: Sequence[Sequence[str]], session: Session
+    ) -> Sequence[Sequence[float]]:
+        """Return for each solution, a list of steps, one score in [0, 1] per step. Raises what :meth:`score` does."""
+        asked = [Asked(self._marked(query, steps), len(steps)) for steps in solutions if steps]
+        left = iter(await self._scored(asked, session))
+        return [list(next(left)) if steps else [] for steps in solutions]
+
+    def _whole(self, scores: Sequence[float]) -> float:
+        if not scores:
+            return 0.0
+        match self.aggregate:
+            case "last":
+                return scores[-1]
+            case "min":
+                return min(scores)
+            case "product":
+                return prod(scores)
+            case "mean":
+                return sum(scores) / len(scores)
+
+    def _marked(self, query: Query, steps: Sequence[str]) -> Payload:
+        word = self.marker.strip()
+        return self._payload(query, "".join(harmless(s, word) + self.marker for s in steps), marker=word)
+
+    def _paths(self) -> Sequence[str]:
+        return ("/pooling",)
+
+    def _body(self, payloads: Sequence[Payload], path: str) -> dict[str, Any]:
+        return super()._body(payloads, path) | {"task": "token_classify"}
+
+    def _probed(self) -> Asked:
+        return Asked(self._marked(Query.of("What is 1 + 1 + 1?"), ["1 + 1 = 2.", "2 + 1 = 3."]), 2)
+
+    async def _read(self, server: ScoringServer, entry: Any, asked: Asked) -> Scores:
+        rows = cast(list[Any], entry) if isinstance(entry, list) else []
+        if len(rows) != asked.n_steps or not all(isinstance(row, list) for row in rows):
+            raise BadResponse(
+                f"{server.where} returned {len(rows)} scores for a solution of {asked.n_steps} steps, so none of them "
+                f"counts: {await self._way_out(server)}"
+            )
+        return tuple(self._squashed(server, row) for row in rows)
+
+    async def _way_out(self, server: ScoringServer) -> str:
+        word = self.marker.strip()
+        token = await server.token_id(word)
+        if token is None:
+            return f"'{word}' is not one token of '{server.model}': pass marker=... as its model card has it"
+        config = f'{{"tok_pooling_type": "STEP", "step_tag_id": {token}}}'
+        return f"start it with --pooler-config '{config}', so that it returns what stands at each {word}"
