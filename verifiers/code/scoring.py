@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import sqrt
 
 __all__ = ["Passed", "agreement_score", "pass_rate", "plausibility", "validity_weighted"]
 
@@ -34,26 +35,30 @@ def agreement_score(passed: Passed) -> list[float]:
 def plausibility(passed: Passed) -> list[float]:
     """How likely each test is to be a valid one, in [0, 1]: the share of the candidates that pass it.
 
-    A candidate weighs as much as its group is large, since right programs agree and wrong ones differ; one that passes
-    nothing says nothing.
+    Right programs agree on what they return and wrong ones differ, so that a wrong test is passed by few. A candidate
+    that passes nothing says nothing.
+    """
+    live = [row for row in _rows(passed) if any(row)]
+    tests = range(len(passed[0]) if passed else 0)
+    return [sum(row[j] for row in live) / len(live) if live else 0.0 for j in tests]
+
+
+def validity_weighted(passed: Passed) -> list[float]:
+    """The share of the tests that a candidate passes, each weighing its :func:`plausibility`, by the group's size.
+
+    A test that the model wrote wrongly, and that hardly a candidate passes, hardly counts. That alone does not keep a
+    lone program from passing the most among many candidates, so the share is multiplied by the square root of the
+    group's share of the candidates, as the published code of CodeT does with its groups.
     """
     rows = _rows(passed)
     size = Counter(rows)
-    groups = [(row, count * count) for row, count in size.items() if any(row)]
-    whole = sum(weight for _, weight in groups)
-    tests = range(len(rows[0]) if rows else 0)
-    return [sum(weight for row, weight in groups if row[j]) / whole if whole else 0.0 for j in tests]
-
-
-def validity_weighted(passed: Passed, *, sharpness: float = 2.0) -> list[float]:
-    """The share of the tests that a candidate passes, each weighing its :func:`plausibility` ** ``sharpness``.
-
-    So a test that a model wrote wrongly, and that hardly a candidate passes, hardly counts.
-    """
-    rows = _rows(passed)
-    weights = [p**sharpness for p in plausibility(rows)]
+    weights = plausibility(rows)
     whole = sum(weights)
-    return [sum(w for w, bit in zip(weights, row, strict=True) if bit) / whole if whole else 0.0 for row in rows]
+
+    def share(row: tuple[bool, ...]) -> float:
+        return sum(w for w, bit in zip(weights, row, strict=True) if bit) / whole if whole else 0.0
+
+    return [share(row) * sqrt(size[row] / len(rows)) for row in rows]
 
 
 def _rows(passed: Passed) -> list[tuple[bool, ...]]:

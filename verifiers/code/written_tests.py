@@ -23,10 +23,10 @@ _NO_TESTS = "the model wrote no test that can be run: candidates all score the s
 class WrittenTests(BaseModel):
     """Let the model write tests, run them on all candidates, and weigh each test by how plausible it is.
 
-    Most tests that a model writes are wrong where it is wrong itself, so a candidate that passes the most of them is
-    less and less often right the more candidates there are. A test therefore counts by the share of the candidates that
-    pass it, each weighing as much as the group that passes the same tests (``scoring.validity_weighted``). One call per
-    query, charged as ``probe``; scores depend on the other candidates.
+    Many tests that a model writes are wrong, and wrong where it is wrong itself: the candidate that passes the most of
+    them is less and less often right the more candidates there are. A test therefore counts by the share of the
+    candidates that pass it, and a candidate by how many pass the same tests (``scoring.validity_weighted``). One call
+    per query, charged as ``probe``; scores depend on the other candidates.
 
     The idea of dual agreement is from Chen et al. 2022 (arXiv 2207.10397).
     """
