@@ -7,7 +7,6 @@ import json
 import linecache
 import operator
 import sys
-import threading
 import traceback
 import types
 from typing import Any
@@ -58,9 +57,10 @@ def run_program(source: str) -> int:
     code = 0
     try:
         _load(module, source)
-        for thread in threading.enumerate():
-            if thread is not threading.main_thread() and not thread.daemon:
-                thread.join()
+        if threading := sys.modules.get("threading"):
+            for thread in threading.enumerate():
+                if thread is not threading.main_thread() and not thread.daemon:
+                    thread.join()
     except SystemExit as leaving:
         if isinstance(leaving.code, int):
             code = leaving.code & 0xFF
@@ -81,8 +81,6 @@ def run_program(source: str) -> int:
 
 
 def _load(module: types.ModuleType, source: str) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "ttc"]:
-        del sys.modules[name]
     sys.modules[module.__name__] = module
     linecache.cache[_FILE] = (len(source), None, source.splitlines(keepends=True), _FILE)
     exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)

@@ -11,8 +11,6 @@ import contextlib
 import ctypes
 import errno
 import os
-import platform
-import tempfile
 
 __all__ = ["build_filter", "enter_filter"]
 
@@ -39,9 +37,13 @@ _NAMESPACES = 0x7E020000 | 0x00000080  # CLONE_NEW*
 _SET_MODE_FILTER = 1
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+_libc.syscall.argtypes = (ctypes.c_long, ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p)
+
 
 class _Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
 def build_filter() -> bytes:
@@ -49,8 +51,10 @@ def build_filter() -> bytes:
 
     Raises MissingExtra without pyseccomp, OSError without libseccomp2 or on an architecture that was never tried.
     """
-    if platform.machine() not in _SECCOMP:
-        raise OSError(f"the seccomp filter is written for {' and '.join(_SECCOMP)}, not for {platform.machine()}")
+    if os.uname().machine not in _SECCOMP:
+        raise OSError(f"the seccomp filter is written for {' and '.join(_SECCOMP)}, not for {os.uname().machine}")
+    import tempfile
+
     from ttc.errors import MissingExtra  # here, for the process that enters the filter has none of the project but this
 
     try:
@@ -87,10 +91,6 @@ def build_filter() -> bytes:
 
 def enter_filter(instructions: bytes) -> None:
     """Put the filter on this process, for good. Needs ``no_new_privs``. Raises OSError if the kernel refuses."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
-    buffer = ctypes.create_string_buffer(instructions, len(instructions))
-    program = _Program(len(instructions) // 8, ctypes.cast(buffer, ctypes.c_void_p))
-    number = ctypes.c_long(_SECCOMP[platform.machine()])
-    if libc.syscall(number, ctypes.c_uint(_SET_MODE_FILTER), ctypes.c_uint(0), ctypes.byref(program)) != 0:
+    program = _Program(len(instructions) // 8, instructions)
+    if _libc.syscall(_SECCOMP[os.uname().machine], _SET_MODE_FILTER, 0, ctypes.byref(program)) != 0:
         raise OSError(ctypes.get_errno(), "seccomp: " + os.strerror(ctypes.get_errno()))

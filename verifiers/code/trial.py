@@ -172,7 +172,7 @@ class _Frames:
     def __call__(self, part: bytes) -> bool:
         self._buffer += part
         while len(self._buffer) >= HEAD.size:
-            number, code, length = HEAD.unpack_from(self._buffer)
+            number, code, length = map(int, HEAD.unpack_from(self._buffer))
             wanted = LOADED if self.loaded is None else len(self.results)
             if number != wanted or code >= len(CODES) or length > LONGEST_TEXT:
                 return True

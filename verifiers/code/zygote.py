@@ -17,7 +17,6 @@ import gc
 import importlib
 import json
 import os
-import random
 import select
 import signal
 import socket
@@ -33,9 +32,10 @@ __all__ = ["main"]
 
 _PRELOADED = (
     "abc array base64 bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime "
-    "decimal enum fractions functools hashlib heapq inspect io itertools json linecache math numbers operator queue random "
-    "re statistics string struct sys textwrap threading time traceback types typing unicodedata uuid"
+    "decimal enum fractions functools hashlib heapq inspect io itertools json linecache math numbers operator "
+    "random re statistics string struct sys textwrap time traceback types typing unicodedata uuid"
 )
+# Not threading, nor what imports it: every fork would pay for it. random seeds itself anew in each child.
 _LONGEST_MESSAGE = 1 << 17
 
 
@@ -138,7 +138,6 @@ def _child(role: str, descriptors: list[int], zygote: int, jail: Jail, limits: d
     jail.limit(limits["memory"], limits["seconds"])
     Jail(rules, jail.instructions).enter()
     os.closerange(len(high), 4096)
-    random.seed()
     if role == "checker":
         checker.check(Channel(5), json.loads(read_all(3)), 4)
         os._exit(0)
