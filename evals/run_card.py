@@ -66,15 +66,37 @@ def new_id(suite: Suite, model: LiveModel) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in words)[:128]
 
 
-def keep_card(directory: Path, config: EvalConfig, chosen: list[tuple[Suite, list[Problem]]], model: LiveModel) -> None:
+def keep_card(
+    directory: Path,
+    config: EvalConfig,
+    chosen: list[tuple[Suite, list[Problem]]],
+    model: LiveModel,
+    *,
+    warnings: list[list[str]],
+) -> None:
     """Write the run card, or check that a run which is there was made with the same settings.
+
+    Args:
+        directory: the run's.
+        config: its settings.
+        chosen: its suites, with the problems that are run.
+        model: what answers.
+        warnings: for each suite what is doubtful about it.
 
     Raises:
         RunError: names the first setting that differs.
     """
     suites = [
-        {"spec": s.name, "digest": s.digest(), "problems": len(p), "of": len(s.problems), "info": s.info}
-        for s, p in chosen
+        {
+            "spec": s.name,
+            "digest": s.digest(),
+            "problems": len(p),
+            "of": len(s.problems),
+            "grader": s.grader.name,
+            "warnings": doubts,
+            "info": s.info,
+        }
+        for (s, p), doubts in zip(chosen, warnings, strict=True)
     ]
     if (directory / "run.json").exists():
         card = read_card(directory)

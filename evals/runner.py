@@ -19,6 +19,7 @@ from ttc import errors
 from ttc.budget import Budget
 from ttc.errors import BudgetExhausted, ModelError, ServerUnreachable
 from ttc.evals.config import Configuration, EvalConfig, check, choose_problems
+from ttc.evals.duplicates import suite_warnings
 from ttc.evals.grading import Grade
 from ttc.evals.recorded_calls import CallCounts, StoredCalls, working_on
 from ttc.evals.records import Meetings, UnitRecord
@@ -56,6 +57,7 @@ class RunProgress:
         right: by strategy spec, the verdicts so far.
         calls: what the model did.
         waiting: whether the model waits for a server that stopped answering.
+        warnings: what is doubtful about the suites, such as problems that are nearly the same.
     """
 
     run_id: str = ""
@@ -69,6 +71,7 @@ class RunProgress:
     right: dict[str, list[bool]] = field(default_factory=dict[str, list[bool]])
     calls: CallCounts = field(default_factory=CallCounts)
     waiting: Callable[[], bool] = lambda: False
+    warnings: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +114,17 @@ async def run_eval(
     """
     configurations = check(config)
     chosen = [await anyio.to_thread.run_sync(choose_problems, suite, config) for suite in config.suites]
+    doubts: list[list[str]] = []
     for suite, _ in chosen:
         await suite.grader.prepare()
+        doubts.append(await anyio.to_thread.run_sync(suite_warnings, suite))
     config = config.model_copy(update={"run_id": config.run_id or new_id(chosen[0][0], model)})
     directory = resolve(config.runs, config.run_id)
     units = list(_units(config, configurations, chosen, model))
     with Store(directory) as store:
-        keep_card(directory, config, chosen, model)
+        keep_card(directory, config, chosen, model, warnings=doubts)
         runner = _Runner(config, model, store, units, on_progress or (lambda _: None))
+        runner.progress.warnings = [warning for found in doubts for warning in found]
         await runner.run()
     return EvalRun(directory, write_summary(directory), runner.progress)
 

@@ -144,3 +144,16 @@ async def test_the_gold_answer_is_the_first_of_the_two_and_no_model_is_asked() -
         "wrong",
     ]
     assert seen == [("1", "2", None), ("1", "3", None), ("1", "4", None)]
+
+
+@pytest.mark.anyio
+async def test_what_is_doubtful_about_a_suite_is_said_and_kept(tmp_path: Path) -> None:
+    story = "Ann has {} red pens and buys {} more of them at the shop on the corner of the street. How many now?"
+    problems = [
+        Problem(Query.of(story.format(3, 4), id="a"), "7"),
+        Problem(Query.of(story.format(3, 4) + " ", id="b"), "7"),
+    ]
+    run = await run_eval(config(Suite("twice", problems), tmp_path), Scripted(lambda _: "7"))
+    (said,) = run.progress.warnings
+    assert said == "twice: 1 pair (a and b) of problems are nearly the same, and count twice"
+    assert warnings(run.summary, read_units(run.directory)) == [said]

@@ -210,6 +210,7 @@ def _show(run: EvalRun, *, as_json: bool, report: bool, console: Console) -> Non
         f"{calls.made} calls made, {calls.replayed} answered by the store, {calls.generated} tokens generated",
         f"{run.directory / 'summary.json'}",
     ]
+    lines += run.progress.warnings
     if run.progress.failed:
         lines.append(f"{run.progress.failed} queries failed: every call of theirs did; they count as wrong")
     if report:
