@@ -1,4 +1,4 @@
-"""Rows of data sets: read from files (JSONL, JSON, CSV, TSV, each also gzipped) or from the Hugging Face hub.
+"""Rows of data sets: read from files (JSONL, JSON, CSV, TSV, each also gzipped; Parquet) or from the Hugging Face hub.
 
 A row knows where it comes from, so that whatever is wrong with it is said with its file and line. Rows are read as they
 are asked for: a limit stops the reading. Reading blocks, and is done in a thread by whoever loads a suite.
@@ -6,24 +6,18 @@ are asked for: a limit stops the reading. Reading blocks, and is done in a threa
 
 from __future__ import annotations
 
-import csv
 import gzip
 import importlib.util
-import io
-import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import orjson
-
 from ttc.errors import ConfigurationError, MissingExtra
+from ttc.evals.suites.file_forms import placed_values
 
 __all__ = ["Hub", "Row", "file_rows", "files", "hub_rows", "missing_data", "plain_text"]
-
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +111,7 @@ def files(path: str) -> list[Path]:
 
 
 def file_rows(path: str | Path, *, how: str = "") -> Iterator[Row]:
-    """The rows of a file or of several joined by ``+``: JSONL, a JSON list, CSV or TSV with a header, maybe gzipped.
+    """The rows of a file or of several joined by ``+``: JSONL, a JSON list, CSV or TSV with a header; Parquet.
 
     Args:
         path: the file; its ending says what it is (``.gz`` aside), and JSONL is taken for what has another.
@@ -125,11 +119,13 @@ def file_rows(path: str | Path, *, how: str = "") -> Iterator[Row]:
 
     Raises:
         ConfigurationError: it cannot be read, or a line is wrong, which is named.
+        MissingExtra: it is a Parquet file, and pyarrow is not installed.
     """
     for file in files(str(path)):
         try:
             with _opened(file) as stream:
-                yield from _rows(file, stream)
+                for where, value in placed_values(file, stream):
+                    yield _row(value, where)
         except (OSError, EOFError, zlib.error) as error:
             reason = getattr(error, "strerror", None) or error
             raise ConfigurationError(f"{file} cannot be read ({reason}){': ' * bool(how)}{how}") from None
@@ -190,75 +186,6 @@ def plain_text(value: Any) -> str | None:
 
 def _opened(file: Path) -> BinaryIO:
     return cast("BinaryIO", gzip.open(file) if file.suffix == ".gz" else file.open("rb"))
-
-
-def _rows(file: Path, stream: BinaryIO) -> Iterator[Row]:
-    ending = (file.with_suffix("") if file.suffix == ".gz" else file).suffix.lower()
-    if ending in (".csv", ".tsv"):
-        return _table_rows(file, stream, delimiter="," if ending == ".csv" else "\t")
-    if ending == ".json":
-        text = stream.read().removeprefix(_BOM)
-        return _list_rows(file, text) if text.lstrip()[:1] == b"[" else _line_rows(file, io.BytesIO(text))
-    return _line_rows(file, stream)
-
-
-def _line_rows(file: Path, lines: Iterable[bytes]) -> Iterator[Row]:
-    for number, line in enumerate(lines, 1):
-        line = line.removeprefix(_BOM) if number == 1 else line
-        if line.strip():
-            where = f"{file}, line {number}"
-            try:
-                yield _row(orjson.loads(line), where)
-            except orjson.JSONDecodeError as error:
-                raise ConfigurationError(f"{where}: not JSON ({error})") from None
-
-
-def _list_rows(file: Path, raw: bytes) -> Iterator[Row]:
-    """One object after the other out of a JSON list, each with the line on which it begins."""
-    at, line = 0, 1
-    try:
-        text, decode = raw.decode(), json.JSONDecoder().raw_decode
-        at, end = _past_space(text, text.index("[") + 1), len(text.rstrip()) - 1
-        if text[end] != "]":
-            raise ValueError("the list is not closed")
-        line += text.count("\n", 0, at)
-        while at < end:
-            value, behind = decode(text, at)
-            yield _row(value, f"{file}, line {line}")
-            after = _past_space(text, behind)
-            if after < end and text[after] != ",":
-                raise ValueError("a comma is missing between two objects")
-            after = _past_space(text, after + 1)
-            line += text.count("\n", at, after)
-            at = after
-    except ConfigurationError:
-        raise
-    except ValueError as error:
-        raise ConfigurationError(f"{file}, line {line}: not JSON ({error})") from None
-
-
-def _past_space(text: str, at: int) -> int:
-    while at < len(text) and text[at].isspace():
-        at += 1
-    return at
-
-
-def _table_rows(file: Path, stream: BinaryIO, *, delimiter: str) -> Iterator[Row]:
-    line = 0
-    try:
-        reader = csv.DictReader(io.TextIOWrapper(stream, "utf-8-sig", newline=""), delimiter=delimiter, strict=True)
-        if not reader.fieldnames:
-            return
-        while True:
-            line = reader.line_num + 1  # a row in quotes may go over several lines: this is its first
-            row = next(reader, None)
-            if row is None:
-                return
-            if None in row:
-                raise ConfigurationError(f"{file}, line {line}: more fields than the header has columns")
-            yield Row(f"{file}, line {line}", row)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}, line {line}: not a table ({error})") from None
 
 
 def _row(value: Any, where: str) -> Row:
