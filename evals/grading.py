@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
 from ttc.equality import decide
 from ttc.evals.problem import Problem
+from ttc.types import ProgramTest
+from ttc.verifiers.code import Limits, TestResult, shared_sandbox
 
-__all__ = ["AnswerGrader", "Grade", "Grader"]
+__all__ = ["AnswerGrader", "Grade", "Grader", "TestsGrader"]
 
 Grade = Literal["right", "wrong", "undecided"]
 """A verdict; ``undecided`` where the grader could not come to one (a comparison ran into its time limit)."""
+
+_LONGEST_REFERENCE = 30.0  # seconds
 
 
 @runtime_checkable
@@ -49,3 +55,87 @@ class AnswerGrader:
         """Compare with the gold answer; no model is called."""
         found = await decide(problem.query.answer_type, problem.gold, answer)
         return "right" if found == "equal" else "undecided" if found == "undecided" else "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class TestsGrader:
+    """Right is a program that passes all hidden tests of its problem, run in the sandbox.
+
+    Args:
+        limits: per test, and for all tests of a problem.
+        patience: where a test runs out of time and the problem has a reference solution, the limit is this many times
+            what that takes for it, if that is more.
+        oracle: trusted source that the tests need, run before them. It finds the problem's reference solution as the
+            text ``REFERENCE``, and the name of the function as ``ENTRY_POINT``.
+    """
+
+    __test__ = False  # pytest collects classes of this name
+
+    limits: Limits = field(default_factory=Limits)
+    patience: float = 4.0
+    oracle: str = ""
+    name: str = "tests"
+
+    async def prepare(self) -> None:
+        """Start the sandbox.
+
+        Raises:
+            SandboxUnavailable: this machine cannot jail a program.
+        """
+        await shared_sandbox().check("", ["assert True"])
+
+    async def grade(self, problem: Problem, answer: str) -> Grade:
+        """Run the hidden tests, up to the first ones that fail; without any nothing can be said."""
+        done, size = 0, 1
+        while done < len(problem.tests):
+            # Few at first: a program that never ends is found out at its first test, and not at each of a hundred.
+            results = await self.check(problem, answer, problem.tests[done : done + size])
+            if not all(result.passed for result in results):
+                return "wrong"
+            done, size = done + size, 8 * size
+        return "right" if problem.tests else "undecided"
+
+    async def check(self, problem: Problem, answer: str, tests: Sequence[ProgramTest]) -> list[TestResult]:
+        """How an answer does on tests of its problem, one result for each; those behind a timeout may not have run."""
+        results = await self._run(problem, answer, tests, self.limits)
+        for i, result in enumerate(results):
+            if result.status == "timeout" and problem.reference:
+                seconds = self.patience * await self._reference_seconds(problem, tests[i])
+                if seconds <= self.limits.seconds:
+                    break
+                longer = replace(self.limits, seconds=seconds, total_seconds=max(seconds, self.limits.total_seconds))
+                results[i] = (await self._run(problem, answer, tests[i : i + 1], longer))[0]
+        return results
+
+    async def _run(
+        self, problem: Problem, answer: str, tests: Sequence[ProgramTest], limits: Limits
+    ) -> list[TestResult]:
+        whole: Callable[[str], str] = getattr(problem.query.answer_type, "program", str)
+        return await shared_sandbox().check(
+            whole(answer), tests, entry_point=_entry_point(problem), setup=self._setup(problem), limits=limits
+        )
+
+    async def _reference_seconds(self, problem: Problem, test: ProgramTest) -> float:
+        """How long the reference takes for a test, on this machine now; measured in the sandbox, without the queue."""
+        if not isinstance(test, str):
+            return 0.0
+        timed = f"(lambda clock: (clock(), exec({test!r}), clock()))(__import__('time').perf_counter)"
+        limits = replace(self.limits, seconds=_LONGEST_REFERENCE, total_seconds=_LONGEST_REFERENCE)
+        (observed,) = await shared_sandbox().evaluate(
+            problem.reference, [timed], entry_point=_entry_point(problem), setup=self._setup(problem), limits=limits
+        )
+        if observed.status != "passed":
+            return 0.0
+        began, _, ended = ast.literal_eval(observed.value)
+        return ended - began
+
+    def _setup(self, problem: Problem) -> str:
+        setup: str = getattr(problem.query.answer_type, "preamble", "")
+        if not self.oracle:
+            return setup
+        given = f"REFERENCE = {problem.reference!r}\nENTRY_POINT = {_entry_point(problem)!r}"
+        return f"{setup}\n\n{given}\n{self.oracle}"
+
+
+def _entry_point(problem: Problem) -> str:
+    return getattr(problem.query.answer_type, "entry_point", "")
