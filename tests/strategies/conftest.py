@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from importlib.metadata import EntryPoint
 
+import anyio.lowlevel
+
+from ttc import registry
 from ttc.budget import Price
 from ttc.ledger import Ledger
+from ttc.tool import ToolResult
 from ttc.types import Outcome, Query
 
 SPECS = [
@@ -32,6 +37,8 @@ SPECS = [
     "converge:step=8,patience=2,thinking=40,answer_tokens=48",
     "adaptive:probe=3",
     "adaptive:probe=3,hard=(knockout:n=6)",
+    "program_of_thought:n=5,tool=last_number",
+    "program_of_thought:n=3,repair=2,tool=last_number",
 ]
 
 #: takes the first finishers, by definition; tests/strategies/test_short_m_at_k.py shows what that selects for
@@ -57,6 +64,20 @@ class LastWord:
     def equivalent(self, a: str, b: str) -> bool:
         return a == b
 
+
+class LastNumber:
+    """A tool that costs nothing: it returns the last word of a text, and cannot do with a text of an even length."""
+
+    name = "last_number"
+
+    async def run(self, text: str, query: Query) -> ToolResult:
+        await anyio.lowlevel.checkpoint()
+        said = text.split()
+        return ToolResult("", "an even length") if len(said) % 2 == 0 else ToolResult(said[-1])
+
+
+# Strategies name their tool; those that need a sandbox are tested where it is.
+registry._entries("tool")["last_number"] = EntryPoint("last_number", f"{__name__}:LastNumber", "ttc.tools")
 
 PRICE = Price(prompt=1.0, generated=2.0, cached=0.5)
 QUERY = Query.of("2+5?", answer_type=LastWord())
