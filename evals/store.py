@@ -35,7 +35,7 @@ from ttc.evals.run_directory import STORE as FILE
 from ttc.evals.run_directory import lock, refuse_network_disk, resolve, write_file
 from ttc.types import Request, Sample
 
-__all__ = ["Store", "read_units", "resolve", "write_file"]
+__all__ = ["KeptCall", "Store", "read_calls", "read_units", "resolve", "write_file"]
 
 SCHEMA = 2
 GROUP = 512
@@ -235,13 +235,44 @@ def read_units(directory: Path) -> list[UnitRecord]:
     Raises:
         RunError: there is no run, or it is damaged or of another version.
     """
+    with _reading(directory) as connection:
+        return list(_units(connection))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCall:
+    """A call of a run: which query asked, the hash of what was asked, and what came."""
+
+    query: str
+    content: str
+    sample: Sample
+
+
+def read_calls(directory: Path, *, kind: str) -> list[KeptCall]:
+    """Read the calls of one kind that a run may replay, in the order in which they came, each once.
+
+    Raises:
+        RunError: there is no run, or it is damaged or of another version.
+    """
+    with _reading(directory) as connection:
+        rows = connection.execute(
+            "SELECT query, content, sample, max(logprobs) FROM calls WHERE kind = ? AND key NOT LIKE '%:%' "
+            "GROUP BY key ORDER BY rowid",  # of several the one with the most logprobs
+            (kind,),
+        )
+        return [KeptCall(query, content, sample_from_json(sample)) for query, content, sample, _ in rows]
+
+
+@contextmanager
+def _reading(directory: Path) -> Generator[sqlite3.Connection]:
+    """A run's store, for reading."""
     if not (directory / FILE).is_file():
         raise RunError(f"there is no run in {directory}: 'ttc eval' makes one")
     with _clear(directory):
         connection = _connect(directory)
         try:
             _migrate(connection, directory, make=False)
-            return list(_units(connection))
+            yield connection
         finally:
             connection.close()
 

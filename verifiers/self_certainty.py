@@ -11,6 +11,7 @@ from ttc.confidence import token_confidence
 from ttc.errors import ConfigurationError
 from ttc.session import Session
 from ttc.types import Candidate, Query
+from ttc.verifiers.mean_logprob import lowest_group_mean
 
 __all__ = ["SelfCertainty"]
 
@@ -20,7 +21,8 @@ class SelfCertainty(BaseModel):
 
     Token confidence is the negative mean of the top-k log-probabilities at a position: the more peaked the
     distribution, the smaller the k-th probability and the larger the value. Its mean C over the sample gives the
-    score C / (C + ``half``). Costs no tokens; the samples have to carry top-k logprobs, which the session asks for.
+    score C / (C + ``half``); with ``window`` C is the lowest mean over so many tokens in a row. Costs no tokens; the
+    samples have to carry top-k logprobs, which the session asks for.
 
     From Kang et al. 2025 (arXiv 2502.18581, over the whole vocabulary) and Fu et al. 2025 (arXiv 2508.15260, top-k).
     """
@@ -30,6 +32,7 @@ class SelfCertainty(BaseModel):
     name: ClassVar[str] = "self_certainty"
     logprobs: int = Field(5, ge=1, le=20, description="alternatives per token")
     half: float = Field(8.0, gt=0, description="the confidence that scores one half")
+    window: int | None = Field(None, ge=1, description="tokens of a group, of which the least sure counts")
 
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
         """Score each candidate; 0 for one that carries no logprobs although the others do.
@@ -47,8 +50,5 @@ class SelfCertainty(BaseModel):
 
     def certainty(self, top_logprobs: Sequence[Sequence[float]]) -> float | None:
         """Return the score of one sample's top-k logprobs, or None where it carries none."""
-        per_token = [token_confidence(row) for row in top_logprobs if row]
-        if not per_token:
-            return None
-        mean = sum(per_token) / len(per_token)
-        return mean / (mean + self.half)
+        mean = lowest_group_mean([token_confidence(row) for row in top_logprobs if row], self.window)
+        return None if mean is None else mean / (mean + self.half)

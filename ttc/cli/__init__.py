@@ -11,6 +11,7 @@ import ttc
 from ttc.cli.doctor import doctor
 from ttc.cli.duplicates import duplicates
 from ttc.cli.eval import eval_command
+from ttc.cli.learn import learn
 from ttc.cli.list import list_command
 from ttc.cli.plan import plan_command
 from ttc.cli.report import report
@@ -50,6 +51,7 @@ app.command("doctor")(doctor)
 app.command("solve")(solve_command)
 app.command("eval")(eval_command)
 app.command("report")(report)
+app.command("learn")(learn)
 app.command("plan")(plan_command)
 app.command("list")(list_command)
 app.command("duplicates")(duplicates)

@@ -1,0 +1,60 @@
+"""Mean log-probability: the likelier the model held its words, the higher; with a window its weakest passage counts."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ttc.errors import ConfigurationError
+from ttc.models.scripted import Scripted
+from ttc.solve import solve
+from ttc.types import Query, Request, Sample
+from ttc.verifiers.mean_logprob import lowest_group_mean
+from ttc.verifiers.self_certainty import SelfCertainty
+
+VALUES = st.lists(st.floats(-20, 0), min_size=1, max_size=30)
+
+
+@given(values=VALUES, window=st.integers(1, 40))
+def test_the_lowest_group_is_that_of_the_definition(values: list[float], window: int) -> None:
+    size = min(window, len(values))
+    by_hand = min(sum(values[i : i + size]) / size for i in range(len(values) - size + 1))
+    assert lowest_group_mean(values, window) == pytest.approx(by_hand, abs=1e-9)
+    assert lowest_group_mean(values, None) == pytest.approx(sum(values) / len(values), abs=1e-9)
+
+
+def test_without_values_there_is_none_and_the_impossible_is_bounded() -> None:
+    assert lowest_group_mean([], 3) is None
+    assert lowest_group_mean([-math.inf, -9999.0], None) == -30.0
+
+
+def test_self_certainty_looks_at_its_weakest_passage_too() -> None:
+    rows = [(-0.1, -9.0)] * 5 + [(-0.7, -0.7)] * 2 + [(-0.1, -9.0)] * 5
+    whole, weakest = SelfCertainty().certainty(rows), SelfCertainty(window=2).certainty(rows)
+    assert whole is not None
+    assert weakest == pytest.approx(0.7 / 8.7)
+    assert weakest < whole
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("spec", "scores"), [("mean_logprob", [0.5, 0.25]), ("mean_logprob:window=1", [0.25, 0.25])])
+async def test_the_score_is_the_geometric_mean_of_the_tokens_probabilities(spec: str, scores: list[float]) -> None:
+    rows = [(-math.log(4), 0.0), (-math.log(4), -math.log(4))]
+
+    def reply(request: Request) -> Sample:
+        assert request.logprobs == 1
+        return Sample(text=f"it {request.index}", logprobs=rows[request.index])
+
+    outcome = await solve(Query.of("?", answer_type="number"), "best_of_n:n=2", Scripted(reply), verifier=spec)
+    assert [e["score"] for e in outcome.trace if e["event"] == "score"] == pytest.approx(scores)
+    assert outcome.answer == "0"
+    assert set(outcome.calls) == {"generate"}
+
+
+@pytest.mark.anyio
+async def test_a_server_without_logprobs_is_said_with_the_way_out() -> None:
+    with pytest.raises(ConfigurationError, match="verifier 'mean_logprob' needs logprobs"):
+        await solve("?", "best_of_n:n=2", Scripted(lambda r: "4"), verifier="mean_logprob")

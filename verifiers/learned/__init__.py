@@ -1,0 +1,25 @@
+"""A verifier that is learned from graded samples: logistic regression on what is cheap to see of a sample.
+
+``features`` are what it sees, ``logistic`` fits and predicts, ``model_file`` is what is kept, ``verifier`` is what is
+registered as ``learned``. Training from runs and recorded samples is :mod:`ttc.evals.learning`.
+"""
+
+from ttc.verifiers.learned.features import FEATURES, Observed, features, observe
+from ttc.verifiers.learned.logistic import fit_logistic, sigmoid
+from ttc.verifiers.learned.model_file import Coefficient, HeldOut, LearnedModel, Training, problem_hash
+from ttc.verifiers.learned.verifier import LearnedVerifier
+
+__all__ = [
+    "FEATURES",
+    "Coefficient",
+    "HeldOut",
+    "LearnedModel",
+    "LearnedVerifier",
+    "Observed",
+    "Training",
+    "features",
+    "fit_logistic",
+    "observe",
+    "problem_hash",
+    "sigmoid",
+]
