@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -159,6 +159,13 @@ class Arithmetic(SuiteConfig):
     as turns of the chat; they never are problems. No two problems are the same.
     """
 
+    about: ClassVar[dict[str, Any]] = {
+        "licence": "Apache-2.0 (generated)",
+        "released": "generated",
+        "size": "any",
+        "prompt": f"{SHOTS} worked examples as chat turns",
+    }
+
     per_family: int = Field(50, ge=1, le=2000, description="problems of each family")
     seed: int = Field(0, ge=0, description="another seed, other problems")
     families: tuple[str, ...] = Field(tuple(FAMILIES), description="which: [addition,story]")
@@ -188,9 +195,8 @@ class Arithmetic(SuiteConfig):
         """
         problems = [problem for name in self.families for problem in self._family(name)]
         info = {
-            "licence": "Apache-2.0 (generated; generators of reasoning-gym)",
+            **self.about,
             "source": f"reasoning-gym {version('reasoning-gym')}, seed {self.seed}",
-            "prompt": f"{SHOTS} worked examples as chat turns",
             "problems": len(problems),
             "levels": {name: FAMILIES[name].level for name in self.families},
         }

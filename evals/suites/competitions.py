@@ -15,7 +15,7 @@ from ttc.verifiers.maths import MathsAnswer, NumberAnswer
 __all__ = ["AIME24", "AIME25", "AMC23"]
 
 _PROMPT = "{problem}\n\nThink step by step, and put your final answer within \\boxed{{}}."
-_LICENCE = "problems (c) Mathematical Association of America"
+_LICENCE = "(c) MAA"
 
 
 class _Competition(PublishedSuite):

@@ -36,17 +36,17 @@ class File(SuiteConfig):
     """
 
     positional: ClassVar[str] = "path"
-    about: ClassVar[dict[str, Any]] = {"licence": "yours"}
+    about: ClassVar[dict[str, Any]] = {"licence": "yours", "size": "yours"}
 
-    path: str = Field(description="the file (JSONL, JSON or CSV, .gz too; several joined with +)")
+    path: str = Field(description="JSONL, JSON, CSV or Parquet, .gz too; several with +")
     prompt: str = Field("prompt", description="column of the prompt")
     template: str = Field("", description="a prompt with {columns} in it, or @FILE")
     system: str = Field("", description="a system message for all of them")
     answer: str = Field("answer", description="column of the right answer")
     type: str = Field(
         "",
-        description="answer type: number, maths, choice:letters=ABCD ...; "
-        "without one, code where there are tests, number where all answers are numbers, else text",
+        description="answer type, as in maths or choice:letters=ABCD; without one, code where there are tests, number "
+        "where all answers are numbers, else text",
     )
     tests: str = Field("", description="column of hidden tests, for programs")
     public_tests: str = Field("", description="column of tests that verifiers may run too")
@@ -90,7 +90,7 @@ class File(SuiteConfig):
             problems.append(problem)
         if not problems:
             raise ConfigurationError(f"file: {self.path} holds no problems")
-        info = {**self.about, "source": self.path, "problems": len(problems), "answers": answer_type.name}
+        info = {"source": self.path, "problems": len(problems), "answers": answer_type.name}
         return Suite(f"file:{stem}", problems, info, TestsGrader() if self.tests else AnswerGrader())
 
     def missing(self) -> str:

@@ -34,7 +34,7 @@ class GPQA(PublishedSuite):
 
     suite: ClassVar[str] = "gpqa"
     about: ClassVar[dict[str, Any]] = {
-        "licence": "CC-BY-4.0 (terms to be accepted on the hub)",
+        "licence": "CC-BY-4.0 (gated)",
         "released": "2023-11",
         "home": "https://github.com/idavidrein/gpqa",
         "size": 198,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from ttc.evals.problem import Problem
@@ -41,7 +42,7 @@ class Math500(PublishedSuite):
     def problem(self, row: Row, name: str) -> Problem:
         """Ask for the answer in a box."""
         answer_type = MathsAnswer()
-        gold = row.value("answer")
+        gold = re.sub(r"\\!\s*", "", row.value("answer"))  # a negative space, as in 11,\! 111
         if not answer_type.key(gold):
             raise row.wrong(f"'answer' is no formula that can be compared ({gold[:60]})")
         level = row.get("level").removeprefix("Level ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -32,9 +33,7 @@ class PublishedSuite(SuiteConfig):
     about: ClassVar[dict[str, Any]]
     file: ClassVar[str] = "the data"
 
-    path: str | None = Field(
-        None, description="a local file (JSONL, JSON or CSV, .gz too; several with +); without one, the hub"
-    )
+    path: str | None = Field(None, description="a file (JSONL, JSON, CSV, Parquet), else the hub")
     limit: int | None = Field(None, ge=1, description="only the first so many problems")
 
     @property
@@ -83,10 +82,19 @@ class PublishedSuite(SuiteConfig):
 
     def missing(self) -> str:
         """Say what is missing: the file, or the package that reads the hub."""
-        return missing_data(self.path, how=self._how())
+        return "" if self._shipped() else missing_data(self.path, how=self._how())
+
+    def origin(self) -> str:
+        """Say where the rows would come from: ``file``, ``package``, or ``hub`` (its cache, once they were read)."""
+        return "file" if self.path else "package" if self._shipped() else "hub"
 
     def _rows(self) -> Iterator[Row]:
-        return file_rows(self.path, how=self._how()) if self.path else hub_rows(self.hub, how=self._how())
+        path = self.path or self._shipped()
+        return file_rows(path, how=self._how()) if path else hub_rows(self.hub, how=self._how())
+
+    def _shipped(self) -> Path | None:
+        """The file in an installed package that ships the data; None where there is a path, or no such package."""
+        return None
 
     def _how(self) -> str:
         home = self.about.get("home", self.hub.page)

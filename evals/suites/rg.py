@@ -39,7 +39,7 @@ class ReasoningGym(SuiteConfig):
     positional: ClassVar[str] = "name"
     about: ClassVar[dict[str, Any]] = {
         "licence": "Apache-2.0 (generated)",
-        "released": "generated from a seed",
+        "released": "generated",
         "home": "https://github.com/open-thought/reasoning-gym",
         "size": "any",
         "paper": "Stojanovski et al. 2025, arXiv 2505.24760",

@@ -265,9 +265,16 @@ def test_without_datasets_gsm8k_names_the_extra(monkeypatch: pytest.MonkeyPatch)
 # -- all
 
 
+def unfilled(name: str) -> Any:
+    """A suite's config without a choice made: one that needs a file or a name is given an empty one."""
+    suite = registry.load("suite", name)
+    first = getattr(suite, "positional", "")
+    return suite.model_construct(**{first: ""}) if first else suite()
+
+
 @pytest.mark.parametrize("name", registry.names("suite"))
 def test_asking_what_is_missing_reads_no_file_and_imports_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = registry.load("suite", name)()
+    config = unfilled(name)
     before = set(sys.modules)
 
     def refused(*args: Any, **kwargs: Any) -> Any:
@@ -276,3 +283,25 @@ def test_asking_what_is_missing_reads_no_file_and_imports_nothing(name: str, mon
     monkeypatch.setattr(builtins, "open", refused)
     assert isinstance(config.missing(), str)
     assert not {m for m in set(sys.modules) - before if m.startswith(("datasets", "reasoning_gym"))}
+
+
+PUBLISHED = [name for name in registry.names("suite") if hasattr(registry.load("suite", name), "hub")]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_suite_says_whose_it_is_and_since_when_it_is_public(name: str) -> None:
+    suite = registry.load("suite", name)
+    assert suite.suite == name
+    assert suite.about["licence"]
+    assert re.fullmatch(r"20\d\d-\d\d", suite.about["released"])
+    assert suite.about["home"].startswith("https://")
+    assert suite.about.get("size", 1) > 0
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_suite_without_a_file_says_how_to_get_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    missing = unfilled(name).missing()
+    assert "ttc-compute[suites]" in missing
+    assert f"{name}:path=FILE" in missing
+    assert "there is no file nowhere.jsonl" in type(unfilled(name))(path="nowhere.jsonl").missing()

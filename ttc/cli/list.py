@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 import orjson
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from ttc import registry
@@ -51,6 +52,8 @@ def list_command(
     console = Console()
     for kind, entries in listed.items():
         console.print(f"{kind}\n", style="bold underline", highlight=False)
+        if kind == What.SUITES:
+            _overview(entries, console)
         for entry in entries:
             _show(entry, console)
     console.print("Parameters go behind a colon, as in majority:n=16,wave=4", highlight=False, style="dim")
@@ -60,9 +63,10 @@ def catalogue(what: What = What.ALL) -> dict[str, list[dict[str, Any]]]:
     """Return what is registered as plain data, by kind.
 
     Every entry has ``name``, ``description`` and ``parameters`` (each with ``name``, ``type``, ``default``,
-    ``range`` and ``description``). Strategies add ``cost``, ``paper``, ``needs`` and ``prefix_valid``; suites
-    ``ready`` and ``missing`` (what has to be got first, and how). One that cannot be imported has its ``error``
-    in their place.
+    ``range`` and ``description``). Strategies add ``cost``, ``paper``, ``needs`` and ``prefix_valid``. Suites add
+    ``ready`` and ``missing`` (what has to be got first, and how), ``origin`` (``hub`` where the first load needs the
+    network), ``form`` (how it is written on the command line), and what is known of them: ``licence``, ``released``,
+    ``size``, ``home``, ``paper``. One that cannot be imported has its ``error`` in their place.
     """
     kinds = [w for w in _KINDS if what in (w, What.ALL)]
     return {w.value: [_entry(_KINDS[w], name) for name in registry.names(_KINDS[w])] for w in kinds}
@@ -81,9 +85,25 @@ def _entry(kind: str, name: str) -> dict[str, Any]:
             entry[fact] = getattr(thing, fact, "")
         entry["needs"] = sorted(getattr(thing, "needs", ()))
     elif kind == "suite":
-        entry["missing"] = _missing(thing)
-        entry["ready"] = not entry["missing"]
+        entry |= _about_suite(name, thing)
     return entry
+
+
+def _about_suite(name: str, suite: Any) -> dict[str, Any]:
+    first = getattr(suite, "positional", "")
+    about = cast("Mapping[str, Any]", getattr(suite, "about", {}))
+    missing, origin = "", ""
+    try:
+        # A suite whose first value has no default, a file or a name, is asked what it lacks without one.
+        config = suite.model_construct(**{first: ""}) if first else suite()
+        missing, origin = config.missing(), getattr(config, "origin", str)()
+    except TTCError as error:
+        missing = str(error)
+    except ValueError:
+        missing = "it has parameters without a default"
+    facts = {fact: about.get(fact, "") for fact in ("licence", "released", "size", "home", "paper")}
+    form = f"{name}:{first.upper()}" if first else name
+    return {"form": form, "missing": missing, "ready": not missing, "origin": origin, **facts}
 
 
 def _idea(thing: Any) -> str:
@@ -128,18 +148,44 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _missing(suite: Callable[[], Any]) -> str:
-    try:
-        return suite().missing()
-    except TTCError as error:
-        return str(error)
-    except ValueError:
-        return "it has parameters without a default"
+def _overview(entries: Sequence[dict[str, Any]], console: Console) -> None:
+    """Print a line per suite: whether it runs now, how many problems it has, since when they are known, the licence."""
+    table = Table(show_edge=False, box=None, padding=(0, 2, 0, 0))
+    for heading, options in _OVERVIEW:
+        table.add_column(heading, **options)
+    for entry in entries:
+        size = entry.get("size", "")
+        now = _RUNS[_runs(entry)]
+        table.add_row(
+            Text(entry.get("form", entry["name"]), style="bold"),
+            Text(*now),
+            f"{size:,}" if isinstance(size, int) else size,
+            entry.get("released", ""),
+            entry.get("licence", ""),
+        )
+    console.print(table)
+    words = "ready: all is there; hub: fetched from the Hugging Face hub on first use; no: below is how to get it"
+    console.print(Text(words, style="dim"))
+    console.print()
+
+
+_OVERVIEW: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("suite", {"no_wrap": True}),
+    ("now", {"no_wrap": True}),
+    ("problems", {"justify": "right", "no_wrap": True}),
+    ("public since", {"no_wrap": True}),
+    ("licence", {}),
+)
+_RUNS = {"ready": ("ready", "green"), "hub": ("hub", "cyan"), "no": ("no", "yellow")}
+
+
+def _runs(entry: Mapping[str, Any]) -> str:
+    return "no" if not entry.get("ready") else "hub" if entry.get("origin") == "hub" else "ready"
 
 
 def _show(entry: dict[str, Any], console: Console) -> None:
     """Print an entry: its name, what it does, a line per parameter, and what else there is to know."""
-    console.print(Text(entry["name"], style="bold"))
+    console.print(Text(entry.get("form", entry["name"]), style="bold"))
     for number, line in enumerate(_lines(entry)):
         hang = 6 if number else 2  # a parameter that goes on below stands out from the next one
         for i, part in enumerate(line.wrap(console, max(20, console.width - hang))):
@@ -157,14 +203,17 @@ def _lines(entry: dict[str, Any]) -> Iterator[Text]:
         words = {"bool": [p["type"]], "choice": [p["range"]]}.get(p["type"], [p["type"], p["range"]])
         about = ", ".join(filter(None, words))
         yield Text.assemble((p["name"], "cyan"), f"={_default(p)}", (f"  {about}: {p['description']}", "dim"))
-    for fact in ("cost", "paper"):
-        if entry.get(fact):
+    for fact in ("cost", "paper", "home"):
+        if entry.get(fact) and entry[fact] not in entry.get("missing", ""):  # said once is enough
             yield Text.assemble((f"{fact}: ", "dim"), entry[fact])
     if entry.get("needs"):
         yield Text.assemble(("needs: ", "dim"), f"a {' and a '.join(entry['needs'])}")
     if "ready" in entry:
-        ready, missing = ("can run now", "green"), ("cannot run yet: ", "yellow")
-        yield Text.assemble(ready) if entry["ready"] else Text.assemble(missing, entry["missing"])
+        yield {
+            "ready": Text("can run now", "green"),
+            "hub": Text("can run now, fetched from the hub on first use", "cyan"),
+            "no": Text.assemble(("cannot run yet: ", "yellow"), entry["missing"]),
+        }[_runs(entry)]
 
 
 def _default(parameter: dict[str, Any]) -> str:
