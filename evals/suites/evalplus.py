@@ -49,6 +49,8 @@ _TOO_LARGE: dict[int, Callable[[Sequence[Any]], bool]] = {
 
 
 class _EvalPlus(PublishedSuite, ABC):
+    verifier: ClassVar[str] = "public_tests"
+
     def grader(self) -> Grader:
         """The reference's values, by EvalPlus's rules and limits."""
         oracle = Path(__file__).with_name("evalplus_oracle.py").read_text()

@@ -43,6 +43,7 @@ class HumanEval(PublishedSuite):
     """
 
     suite: ClassVar[str] = "humaneval"
+    verifier: ClassVar[str] = "public_tests"
     about: ClassVar[dict[str, Any]] = {
         "licence": "MIT",
         "released": "2021-07",

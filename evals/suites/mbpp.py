@@ -39,6 +39,7 @@ class MBPP(PublishedSuite):
     """
 
     suite: ClassVar[str] = "mbpp"
+    verifier: ClassVar[str] = "public_tests"
     about: ClassVar[dict[str, Any]] = {
         "licence": "CC-BY-4.0",
         "released": "2021-08",
