@@ -1,4 +1,21 @@
-"""Tiny Python functions for small models: one to five lines each, with public and hidden tests."""
+"""Tiny Python functions for small models: one to five lines each, with public and hidden tests.
+
+SmolLM2-135M-Instruct (``smollm2``, float32, vLLM 0.32 on a CPU), 8 samples a problem at T = .7 and max_tokens = 160,
+as ``benchmarks/tiny_code.py --seed 1`` prints it; p is the share of a problem's samples that pass its hidden tests:
+
+======  ========  ======  ============  ======  =====================  ====================  ======
+level   problems  mean p  p in (.2,.8)  pass@8  passing public tests:  one that passes them  tokens
+                                                of all / right         (gain over one)
+======  ========  ======  ============  ======  =====================  ====================  ======
+easy    34        .790    .50           1.00    .798 / .991            .992 (+.201)          31.3
+medium  33        .424    .82           .97     .470 / .887            .876 (+.452)          40.1
+hard    33        .049    .06           .33     .110 / .448            .242 (+.193)          57.1
+all     100       .425    .46           .77     .463 / .914            .706 (+.281)          42.7
+======  ========  ======  ============  ======  =====================  ====================  ======
+
+The gain over all problems has a 95% interval of [+.225, +.337] over problems. Which problems are in, and their levels,
+was decided by 8 other samples of each; the figures are of samples drawn afterwards.
+"""
 
 from __future__ import annotations
 
