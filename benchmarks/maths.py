@@ -145,8 +145,20 @@ def same_by_chance(golds: Sequence[str]) -> float:
     return sum(n * (n - 1) for n in counts) / (len(golds) * (len(golds) - 1))
 
 
-async def verdicts(pairs: Sequence[tuple[str, str]]) -> list[Equality]:
-    return [await equal(gold, answer) for gold, answer in pairs]
+async def verdicts(pairs: Sequence[tuple[str, str]], *, timeout: float = 20.0) -> list[Equality]:
+    """Compare all pairs, as many at once as there are workers."""
+    found: dict[int, Equality] = {}
+    waiting = iter(enumerate(pairs))
+
+    async def one_after_the_other() -> None:
+        for i, (gold, answer) in waiting:
+            found[i] = await equal(gold, answer, timeout=timeout)
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(POOL_SIZE):
+            tasks.start_soon(one_after_the_other)
+    return [found[i] for i in range(len(pairs))]
 
 
 # -- hostile and random LaTeX -----------------------------------------------------------------------------------------
@@ -239,22 +251,13 @@ class Heartbeat:
 async def under_heartbeat(
     pairs: Sequence[tuple[str, str]], *, timeout: float = 2.0
 ) -> tuple[list[Equality], Heartbeat]:
-    """Compare all pairs, as many at once as there are workers, and watch the event loop meanwhile."""
-    heart, waiting = Heartbeat(), iter(enumerate(pairs))
-    found: dict[int, Equality] = {}
-
-    async def one_after_the_other() -> None:
-        for i, (gold, answer) in waiting:
-            found[i] = await equal(gold, answer, timeout=timeout)
-            await anyio.lowlevel.checkpoint()
-
-    async with anyio.create_task_group() as outer:
-        outer.start_soon(heart.beat)
-        async with anyio.create_task_group() as tasks:
-            for _ in range(POOL_SIZE):
-                tasks.start_soon(one_after_the_other)
-        outer.cancel_scope.cancel()
-    return [found[i] for i in range(len(pairs))], heart
+    """Compare all pairs, and watch the event loop meanwhile."""
+    heart, found = Heartbeat(), list[Equality]()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(heart.beat)
+        found = await verdicts(pairs, timeout=timeout)
+        tasks.cancel_scope.cancel()
+    return found, heart
 
 
 # -- figures ----------------------------------------------------------------------------------------------------------
@@ -272,7 +275,7 @@ async def _rate(pairs: Sequence[tuple[str, str]], rounds: int) -> float:
     """Comparisons a second, each pair made new by a number in it so that none is remembered."""
     different = [(f"{gold}{'' if k == 0 else ' + ' + str(k)}", answer) for k in range(rounds) for gold, answer in pairs]
     start = time.perf_counter()
-    await under_heartbeat(different)
+    await verdicts(different)
     return len(different) / (time.perf_counter() - start)
 
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.data import dataset
 from ttc import registry
 from ttc.types import AnswerType
 from ttc.verifiers.maths import LONGEST_ANSWER, ChoiceAnswer, MathsAnswer, NumberAnswer, canonical, parse_number
 
 NUMBER, MATHS, CHOICE = NumberAnswer(), MathsAnswer(), ChoiceAnswer()
-DATA = Path(os.environ.get("TTC_DATA") or Path(__file__).parents[3] / "shared" / "data") / "datasets"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no data sets at {DATA}: set TTC_DATA to a folder with them")
 
 
 @pytest.mark.parametrize(("name", "kind"), [("number", NUMBER), ("maths", MATHS), ("choice", CHOICE)])
@@ -261,6 +258,23 @@ def test_what_is_extracted_can_always_be_compared(kind: AnswerType, text: str) -
         (r"The answer is \(x = 5\), since 2 + 3 = 5.", "x = 5"),
         ("We get\n$a$ and so $b+c$.", "b+c"),
         ("It makes 12", "12"),
+        (r"\boxed{1} and \boxed{2}", "1, 2"),
+        (r"$\boxed{-1}$, $\boxed{x+1}$, and $\boxed{3}$.", "-1, x+1, 3"),
+        (r"\boxed{(1,2)} \text{ and } \boxed{(3,4)}", "(1,2), (3,4)"),
+        (r"\boxed{1} or rather \boxed{2}", "2"),
+        (r"Case one: \boxed{7}. Case two, and last, \boxed{8}", "8"),
+        (r"\boxed{\frac12} and \boxed{0.5}", "0.5"),
+        (r"\boxed{\boxed{3}}", "3"),
+        (r"\[ \text{ANSWER: } 434 \]", "434"),
+        (r"The answer is $3 \pm \sqrt{2}$.", r"3 \pm \sqrt{2}"),
+        (r"The answer is $(-\infty, 3]$.", r"(-\infty, 3]"),
+        (r"The answer is \(25\%\).", r"25\%"),
+        ("The answer is Evelyn.", "Evelyn"),
+        (
+            r"\boxed{\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}}",
+            r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}",
+        ),
+        (r"<think>\boxed{1} and</think> \boxed{2}", "2"),
         ("#### 3/4", "3/4"),
     ],
 )
@@ -299,8 +313,8 @@ _HOSTILE = r"""
 from ttc.verifiers.maths import ChoiceAnswer, MathsAnswer, NumberAnswer, canonical
 
 units = [
-    "<think>", "</think>", r"\boxed{", r"\boxed{1}", "{", "}", r"\{", "answer is ", "answer ", "answer: \n", "\nA:",
-    "1,", "1,234,", "1,2345", "9", "9.", "1 / ", "1 1/", "- 1", "-", "$1", "#### ", "=1", "1e", " ", " \n", "(", "(A)",
+    "<think>", "</think>", r"\boxed{", r"\boxed{1}", r"\boxed{1} and ", r"\boxed{1},", "{", "}", r"\{", "answer is ",
+    "answer ", "answer: \n", "\nA:", "1,", "1,234,", "1,2345", "9", "9.", "1 / ", "1 1/", "- 1", "-", "$1", "#### ", "=1", "1e", " ", " \n", "(", "(A)",
     "A ", "*", r"\frac{1}", r"\text{", "1. ", "\u2212", "a1", "x=", r"\$", ",", "1 a", "'",
 ]
 kinds = [NumberAnswer(), MathsAnswer(), ChoiceAnswer()]
@@ -329,9 +343,8 @@ def test_no_text_of_a_megabyte_takes_more_than_linear_time() -> None:
 # -- gold answers of public data sets ---------------------------------------------------------------------------------
 
 
-@needs_data
 def test_gsm8k_gold_answers_equal_themselves_and_rarely_another() -> None:
-    rows = [json.loads(line) for line in (DATA / "gsm8k_test.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in dataset("gsm8k_test.jsonl").read_text().splitlines()]
     golds = [row["answer"].rpartition("####")[2].strip() for row in rows]
     assert len(golds) == 1319
     for row, gold in zip(rows, golds, strict=True):
@@ -345,9 +358,8 @@ def test_gsm8k_gold_answers_equal_themselves_and_rarely_another() -> None:
     assert shared == Counter(str(int(gold.replace(",", ""))) for gold in golds), "only equal integers are the same"
 
 
-@needs_data
 def test_math500_gold_answers_are_found_in_their_solutions() -> None:
-    rows = json.loads((DATA / "math500_test.json").read_text())
+    rows = json.loads(dataset("math500_test.json").read_text())
     assert len(rows) == 500
     for row in rows:
         found = MATHS.extract(row["solution"])
