@@ -6,7 +6,7 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from hashlib import blake2b
@@ -22,7 +22,8 @@ from ttc.errors import BadResponse, BudgetExhausted, ConfigurationError, Request
 from ttc.session import Session
 from ttc.types import Message, Query
 from ttc.verifiers.judge import inert
-from ttc.verifiers.scoring_server import START, UNTRAINED, Payload, ScoringServer, shared_server
+from ttc.verifiers.pooling_replicas import START
+from ttc.verifiers.scoring_server import UNTRAINED, Payload, ScoringServer, shared_server
 
 __all__ = ["Asked", "PooledReward", "Scores", "harmless"]
 
@@ -158,39 +159,55 @@ class PooledReward(BaseModel, ABC):
         return body | ({"input": list(payloads)} if isinstance(first, str) else {"messages": list(first)})
 
     async def _scored(self, asked: Sequence[Asked], session: Session) -> list[Scores]:
-        """Return the scores of each text; equal texts are sent once, known ones not at all.
-
-        What a request brought is kept when another one fails: it was paid for.
-        """
-        known = self._known
+        """Return the scores of each text; equal texts are sent once, known ones not at all."""
         keys = [_key(a) for a in asked]
-        found = {key: scores for key in keys if (scores := known.get(key)) is not None}
-        unknown = {key: a for key, a in zip(keys, asked, strict=True) if key not in found}
-        if unknown:
-            size = self.batch if self.template == "plain" else 1
-            todo = list(unknown.items())
-            errors: list[TTCError] = []
+        texts = dict(zip(keys, asked, strict=True))
+        found = {key: scores for key in texts if (scores := self._known.get(key)) is not None}
+        while missing := texts.keys() - found.keys():
             async with self._connected() as server:
-
-                async def ask(part: Sequence[tuple[bytes, Asked]]) -> None:
-                    payloads = [a.payload for _, a in part]
+                pending = server.pending(self)
+                mine = [key for key in texts if key in missing and key not in pending]
+                if mine:
+                    answered = anyio.Event()
+                    pending.update(dict.fromkeys(mine, answered))
                     try:
-                        body = self._body(payloads, server.path)
-                        entries = await server.post(server.path, body, payloads, session)
-                        read = [await self._read(server, e, a) for e, (_, a) in zip(entries, part, strict=True)]
-                    except TTCError as error:
-                        errors.append(error)
-                        return
-                    found.update(zip((key for key, _ in part), read, strict=True))
-
-                async with anyio.create_task_group() as group:
-                    for i in range(0, len(todo), size):
-                        group.start_soon(ask, todo[i : i + size])
-            for key in unknown.keys() & found.keys():
-                known.put(key, found[key])
-            if errors:
-                raise next((e for e in errors if not isinstance(e, BudgetExhausted)), errors[0])
+                        await self._ask(server, {key: texts[key] for key in mine}, session, found)
+                    finally:
+                        for key in mine:
+                            del pending[key]
+                        answered.set()
+                for key in missing.difference(mine):  # which another call of ours has sent
+                    if key in pending:
+                        await pending[key].wait()
+                    if (scores := self._known.get(key)) is not None:
+                        found[key] = scores
         return [found[key] for key in keys]
+
+    async def _ask(
+        self, server: ScoringServer, texts: Mapping[bytes, Asked], session: Session, found: dict[bytes, Scores]
+    ) -> None:
+        """Have texts scored; what a request brought is kept when another one fails: it was paid for."""
+        size = self.batch if self.template == "plain" else 1
+        todo = list(texts.items())
+        errors: list[TTCError] = []
+
+        async def ask(part: Sequence[tuple[bytes, Asked]]) -> None:
+            payloads = [a.payload for _, a in part]
+            try:
+                entries = await server.post(server.path, self._body(payloads, server.path), payloads, session)
+                read = [await self._read(server, e, a) for e, (_, a) in zip(entries, part, strict=True)]
+            except TTCError as error:
+                errors.append(error)
+                return
+            for (key, _), scores in zip(part, read, strict=True):
+                found[key] = scores
+                self._known.put(key, scores)
+
+        async with anyio.create_task_group() as group:
+            for i in range(0, len(todo), size):
+                group.start_soon(ask, todo[i : i + size])
+        if errors:
+            raise next((e for e in errors if not isinstance(e, BudgetExhausted)), errors[0])
 
     @cached_property
     def _known(self) -> _Remembered:
@@ -207,7 +224,9 @@ class PooledReward(BaseModel, ABC):
         """
         numbers = cast(list[Any], values) if isinstance(values, list) else []
         if not numbers or isinstance(numbers[0], list):
-            raise BadResponse(f"{server.where} returned {str(values)[:80]} where the numbers of one score should be")
+            raise BadResponse(
+                f"{server.where} returned {str(cast(object, values))[:80]} where the numbers of one score should be"
+            )
         if not all(isinstance(x, int | float) and isfinite(x) for x in numbers):
             raise BadResponse(f"{server.where} returned what is no finite number ({numbers[:4]}): {UNTRAINED}")
         n = len(numbers)

@@ -33,7 +33,7 @@ class ProcessReward(PooledReward):
     name: ClassVar[str] = "process_reward"
 
     marker: str = Field("<extra_0>", description="the token behind each step, with the white space that belongs there")
-    separator: str = Field(BLANK_LINE, min_length=1, description="what stands between steps")
+    separator: str = Field("", description="what stands between steps; left out, a blank line")
     aggregate: Literal["last", "min", "product", "mean"] = Field("last", description="the score of a whole solution")
 
     @field_validator("marker")
@@ -52,7 +52,7 @@ class ProcessReward(PooledReward):
             ConfigurationError: what answers is no such reward model.
             ModelError: the answer is an error, or is not one finite score per step.
         """
-        solutions = [split_steps(c.sample.text, self.separator) for c in candidates]
+        solutions = [split_steps(c.sample.text, self.separator or BLANK_LINE) for c in candidates]
         return [self._whole(scores) for scores in await self.score_steps(query, solutions, session)]
 
     async def score_steps(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import aiohttp
 import anyio
@@ -16,18 +17,16 @@ import orjson
 from anyio.lowlevel import RunVar
 
 from ttc.budget import Price
-from ttc.errors import BadResponse, ConfigurationError, ContextOverflow, ModelError, RequestRejected, ServerUnreachable
-from ttc.models.replicas import Replica, Replicas, reason
+from ttc.errors import BadResponse, ContextOverflow, ModelError, RequestRejected, ServerUnreachable
+from ttc.models.replicas import Replica, reason
 from ttc.models.retry import RETRIED_STATUS, Broken, RetryBudget, RetryPolicy, retry_after
 from ttc.models.tokenizer import ServerTokenizer
 from ttc.models.wire import error_message
 from ttc.session import Session
 from ttc.types import Message, Usage
+from ttc.verifiers.pooling_replicas import START, PoolingReplicas
 
-__all__ = ["START", "UNTRAINED", "Payload", "ScoringServer", "shared_server"]
-
-START = "start the reward model with `vllm serve MODEL --runner pooling` (and `--convert classify` where it needs one)"
-"""What to do where nothing is that scores."""
+__all__ = ["UNTRAINED", "Payload", "ScoringServer", "shared_server"]
 
 UNTRAINED = (
     "is its head trained (a model that was made for generating has none), or does its dtype overflow (--dtype float32)?"
@@ -58,7 +57,7 @@ class ScoringServer:
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         wait = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=timeout)
-        self._replicas = _PoolingReplicas(urls, headers, wait, patience=90, probe_every=2, sleep=anyio.sleep)
+        self._replicas = PoolingReplicas(urls, headers, wait, patience=90, probe_every=2, sleep=anyio.sleep)
         self._wanted = model
         self._price = price
         self._timeout = timeout
@@ -69,6 +68,7 @@ class ScoringServer:
         self._users = 0
         self.path = ""
         self.probing = anyio.Lock()
+        self._pending: WeakKeyDictionary[Any, dict[bytes, anyio.Event]] = WeakKeyDictionary()
         self.probe_tokens = 0
 
     @property
@@ -158,6 +158,10 @@ class ScoringServer:
         async with self._limiter:
             return await self._retry.run(attempt)
 
+    def pending(self, verifier: object) -> dict[bytes, anyio.Event]:
+        """The texts that a verifier has sent and has no scores of yet, with what is set once they have come."""
+        return self._pending.setdefault(verifier, {})
+
     async def token_id(self, text: str) -> int | None:
         """Return the id of a text that is one token, or None where it is not, or the server does not tell."""
         answer = await self._replicas.ask("/tokenize", {"prompt": text, "add_special_tokens": False})
@@ -199,52 +203,6 @@ class ScoringServer:
         return _read(url, said)
 
 
-class _PoolingReplicas(Replicas):
-    """Replicas that are scored by: they generate nothing, one that is away is no error, and they take turns."""
-
-    async def settle(self, wanted: str) -> None:
-        """Find out what is served; those that do not answer are left out until they do."""
-        failed: Exception | None = None
-        answered = 0
-        for replica in self._all:
-            try:
-                served = await self._models(replica.url)
-            except ServerUnreachable as error:
-                failed = failed or error
-                replica.failures = 3
-                replica.looked_at = anyio.current_time()
-                continue
-            answered += 1
-            names = ", ".join(served) or "nothing"
-            if not wanted and len(served) != 1:
-                raise ConfigurationError(f"{replica.url} serves {names}: name the reward model with model=...")
-            wanted = wanted or next(iter(served))
-            if wanted not in served:
-                raise ConfigurationError(f"{replica.url} does not serve the reward model '{wanted}': it serves {names}")
-        if not answered:
-            why = failed and (failed.__cause__ or failed)
-            raise ServerUnreachable(f"no reward model answers at {', '.join(self.urls)} ({why}): {START}") from failed
-        self.served = wanted
-
-    async def pick(self) -> Replica:
-        """Of those with the fewest calls in flight the one that was asked longest ago."""
-        replica = await super().pick()
-        self._all.remove(replica)
-        self._all.append(replica)
-        return replica
-
-    async def _look(self, replica: Replica) -> bool:
-        replica.looked_at = anyio.current_time()
-        try:
-            async with self.http.get(f"{replica.url}/health", timeout=aiohttp.ClientTimeout(total=5)) as response:
-                healthy = response.status in (200, 404)  # other servers have no such path
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return False
-        if healthy:
-            replica.failures = 0
-        return healthy
-
-
 def _refusal(url: str, status: int, message: str, after: float | None) -> Exception:
     """Say what a status other than 200 means."""
     if status in RETRIED_STATUS:
@@ -265,8 +223,8 @@ def _refusal(url: str, status: int, message: str, after: float | None) -> Except
         return RequestRejected(f"{url} computes what is no finite number ({message}): {UNTRAINED}", status=status)
     if "task" in message:
         return RequestRejected(
-            f"{url} scores in another way than it was asked to ({message}): whole solutions are for verifier reward_model, "
-            "and steps for process_reward with a process reward model",
+            f"{url} scores in another way than it was asked to ({message}): a model of whole solutions is for verifier "
+            "reward_model, and process_reward wants a process reward model",
             status=status,
         )
     if "chat template" in message:
