@@ -291,13 +291,17 @@ async def main() -> None:
     await prewarm()
     print(f"easy comparisons a second: {_rate_of_cheap():,.0f} by form, {await _easy_rate():,.0f} through equal()")
     print(f"comparisons a second that need algebra, by {POOL_SIZE} workers: {await _rate(ALGEBRA, 40):,.0f}")
+    idle = Heartbeat()
+    with anyio.move_on_after(10):
+        await idle.beat()
     started = time.perf_counter()
     pairs = fuzzed(1000)
     found, heart = await under_heartbeat(pairs)
     took = time.perf_counter() - started
     print(
         f"1,000 fuzzed formulas, limit 2 s each: {dict(Counter(found))} in {took:.1f} s; longest "
-        f"gap of the event loop {max(heart.gaps) * 1e3:.1f} ms, longest computing in it {max(heart.held) * 1e3:.1f} ms"
+        f"gap of the event loop {max(heart.gaps) * 1e3:.1f} ms, longest computing in it {max(heart.held) * 1e3:.1f} ms "
+        f"(of a loop that does nothing, on this machine now: {max(idle.gaps) * 1e3:.1f} and {max(idle.held) * 1e3:.1f} ms)"
     )
     recorded = DATA / "recorded"
     for name, from_texts in (("otis_aime", False), ("qwen_math_rm8", False), ("qwen_math_rm8", True)):

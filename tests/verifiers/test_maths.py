@@ -313,9 +313,10 @@ _HOSTILE = r"""
 from ttc.verifiers.maths import ChoiceAnswer, MathsAnswer, NumberAnswer, canonical
 
 units = [
-    "<think>", "</think>", r"\boxed{", r"\boxed{1}", r"\boxed{1} and ", r"\boxed{1},", "{", "}", r"\{", "answer is ",
-    "answer ", "answer: \n", "\nA:", "1,", "1,234,", "1,2345", "9", "9.", "1 / ", "1 1/", "- 1", "-", "$1", "#### ", "=1", "1e", " ", " \n", "(", "(A)",
-    "A ", "*", r"\frac{1}", r"\text{", "1. ", "\u2212", "a1", "x=", r"\$", ",", "1 a", "'",
+    "<think>", "</think>", r"\boxed{", r"\boxed{1}", r"\boxed{1} and ", r"\boxed{1},", "{", "}", r"\{",
+    "answer is ", "answer ", "answer: \n", "\nA:", "1,", "1,234,", "1,2345", "9", "9.", "1 / ", "1 1/", "- 1", "-",
+    "$1", "#### ", "=1", "1e", " ", " \n", "(", "(A)", "A ", "*", r"\frac{1}", r"\text{", "1. ", "\u2212", "a1",
+    "x=", r"\$", ",", "1 a", "'",
 ]
 kinds = [NumberAnswer(), MathsAnswer(), ChoiceAnswer()]
 for unit in units:
