@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 __all__ = ["normal_form"]
 
@@ -19,6 +20,7 @@ _TOKEN = re.compile(
 )
 
 
+@lru_cache(maxsize=1024)  # of a vote's programs each is compared with all others
 def normal_form(source: str) -> str:
     """Return the tokens line by line behind their depth of indentation; comments, blank lines and spacing are gone.
 

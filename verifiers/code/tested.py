@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import anyio
 
 from ttc.session import Session
 from ttc.types import Candidate, ProgramTest, Query
+from ttc.verifiers.code.extraction import extract_code
+from ttc.verifiers.code.normal_form import normal_form
 from ttc.verifiers.code.sandbox import shared_sandbox
 from ttc.verifiers.code.verdicts import TestResult
 
-__all__ = ["entry_point", "ready", "run_tests"]
+__all__ = ["entry_point", "program_of", "ready", "run_tests"]
+
+Place = tuple[str, str, tuple[Any, ...]]
 
 
 async def ready() -> None:
@@ -36,6 +40,14 @@ def entry_point(query: Query) -> str:
     return str(getattr(query.answer_type, "entry_point", ""))
 
 
+def program_of(query: Query, answer: str) -> str:
+    """What is run for an answer: with the preamble of its type, or the program in it where its type knows of none."""
+    answer_type: Any = query.answer_type
+    if hasattr(answer_type, "program"):
+        return str(answer_type.program(answer))
+    return extract_code(answer) or answer
+
+
 async def run_tests(
     query: Query, candidates: Sequence[Candidate], tests: Sequence[ProgramTest], session: Session
 ) -> list[list[TestResult]]:
@@ -48,24 +60,24 @@ async def run_tests(
     """
     identity = tuple(test if isinstance(test, str) else tuple(sorted(test.items())) for test in tests)
 
-    def place(answer: str) -> tuple[Any, ...]:
-        return ("test results", query.answer_type.key(answer), identity)
+    setup = str(getattr(query.answer_type, "preamble", ""))
 
-    async def run(answer: str) -> None:
-        program = cast(Any, query.answer_type).program(answer) if hasattr(query.answer_type, "program") else answer
-        session.kept[place(answer)] = await shared_sandbox().check(
-            program,
-            tests,
-            entry_point=entry_point(query),
-            setup=str(getattr(query.answer_type, "preamble", "")),
-        )
+    async def run(place: Place, program: str) -> None:
+        session.kept[place] = await shared_sandbox().check(program, tests, entry_point=entry_point(query), setup=setup)
 
-    answers = [c.answer for c in candidates if c.answer is not None]
-    missing = {place(answer): answer for answer in answers if place(answer) not in session.kept}
+    programs = [None if c.answer is None else program_of(query, c.answer) for c in candidates]
+    places = [("test results", normal_form(program or ""), identity) for program in programs]
+    missing = {
+        place: program
+        for place, program in zip(places, programs, strict=True)
+        if program is not None and place not in session.kept
+    }
     try:
         async with anyio.create_task_group() as group:
-            for answer in missing.values():
-                group.start_soon(run, answer)
+            for place, program in missing.items():
+                group.start_soon(run, place, program)
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
-    return [[] if c.answer is None else list(session.kept[place(c.answer)]) for c in candidates]
+    return [
+        [] if program is None else list(session.kept[place]) for place, program in zip(places, programs, strict=True)
+    ]

@@ -56,6 +56,13 @@ async def test_whole_programs_are_tested_by_what_they_print() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_text_is_tested_by_the_program_in_it() -> None:
+    query = Query.of("Write add(a, b).", public_tests=TESTS)
+    texts = [f"Here:\n{fenced(p)}\nThat is all." for p in (RIGHT, WRONG)]
+    assert await PublicTests().score(query, [candidate(text) for text in texts], session_of(query)) == [1.0, 0.0]
+
+
+@pytest.mark.anyio
 async def test_without_public_tests_all_programs_score_the_same_and_it_says_so() -> None:
     query = Query.of("Write add(a, b).", answer_type=CodeAnswer("add"))
     session = session_of(query)
