@@ -169,7 +169,7 @@ def _unpacked(row: Row, packed: str, column: str) -> str:
             raise ValueError("the pickle holds more than a text")
     except (ValueError, binascii.Error, zlib.error) as error:
         raise row.wrong(
-            f"'{column}' is neither JSON nor the release's packed form ({error}). Pickles are not loaded here: where "
-            f"you trust the file, write json.loads(pickle.loads(zlib.decompress(base64.b64decode(column)))) as JSON instead"
+            f"'{column}' is neither JSON nor the release's packed form ({error}). Pickles are not loaded here: "
+            "where you trust the file, put pickle.loads(zlib.decompress(base64.b64decode(column))) in its place"
         ) from None
     return texts[0]

@@ -11,12 +11,14 @@ import ttc
 from ttc.cli.doctor import doctor
 from ttc.cli.duplicates import duplicates
 from ttc.cli.eval import eval_command
+from ttc.cli.grade import grade
 from ttc.cli.learn import learn
 from ttc.cli.list import list_command
 from ttc.cli.plan import plan_command
 from ttc.cli.report import report
 from ttc.cli.solve import solve_command
 from ttc.cli.up import up
+from ttc.cli.verify import verify
 from ttc.errors import TTCError
 
 __all__ = ["app", "main"]
@@ -55,6 +57,8 @@ app.command("learn")(learn)
 app.command("plan")(plan_command)
 app.command("list")(list_command)
 app.command("duplicates")(duplicates)
+app.command("verify")(verify)
+app.command("grade")(grade)
 
 
 def main() -> None:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from ttc import registry
 
-__all__ = ["strategy_names"]
+__all__ = ["answer_type_names", "strategy_names", "suite_names"]
 
 
 def strategy_names(incomplete: str) -> list[str]:
     """Return the strategies whose name begins so."""
     return [name for name in registry.names("strategy") if name.startswith(incomplete)]
+
+
+def suite_names(incomplete: str) -> list[str]:
+    """Return the suites whose name begins so."""
+    return [name for name in registry.names("suite") if name.startswith(incomplete)]
+
+
+def answer_type_names(incomplete: str) -> list[str]:
+    """Return the answer types whose name begins so."""
+    return [name for name in registry.names("answer type") if name.startswith(incomplete)]
