@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from pydantic import Field
@@ -68,6 +68,8 @@ class TinyCode(SuiteConfig):
     as well (empty, zero, negative, repeated), so passing the first does not imply passing the second. The levels take
     turns: the first problems are as mixed as all of them.
     """
+
+    verifier: ClassVar[str] = "public_tests"
 
     limit: int | None = Field(None, ge=1, description="only the first so many problems")
 
