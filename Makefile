@@ -5,8 +5,8 @@ PYTHON ?= python3
 TORCH_WHEELS ?= $(or $(PIP_FIND_LINKS),https://download.pytorch.org/whl/cpu/torch/)
 UV_VERSION := 0.13.9
 
-DEMO_CONFIG ?= docs/demo.toml
-DEMO_ARGS ?= --config $(DEMO_CONFIG) --up smollm2
+DEMO_CONFIGS ?= docs/demo.toml docs/demo_code.toml
+DEMO_ARGS ?= --up smollm2
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
@@ -38,7 +38,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(STAMP) ## serve a small model and draw accuracy against thinking tokens (under 10 minutes)
-	$(BIN)/ttc eval $(DEMO_ARGS)
+	@set -e; for config in $(DEMO_CONFIGS); do $(BIN)/ttc eval --config $$config $(DEMO_ARGS); done
 
 test: $(STAMP) ## all tests, those on a real vLLM server included; PYTEST_ARGS="-k name" picks some
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
