@@ -301,7 +301,7 @@ async def main() -> None:
     print(
         f"1,000 fuzzed formulas, limit 2 s each: {dict(Counter(found))} in {took:.1f} s; longest "
         f"gap of the event loop {max(heart.gaps) * 1e3:.1f} ms, longest computing in it {max(heart.held) * 1e3:.1f} ms "
-        f"(of a loop that does nothing, on this machine now: {max(idle.gaps) * 1e3:.1f} and {max(idle.held) * 1e3:.1f} ms)"
+        f"(of an idle loop just before: {max(idle.gaps) * 1e3:.1f} and {max(idle.held) * 1e3:.1f} ms)"
     )
     recorded = DATA / "recorded"
     for name, from_texts in (("otis_aime", False), ("qwen_math_rm8", False), ("qwen_math_rm8", True)):
