@@ -20,7 +20,7 @@ __all__ = ["Agreement"]
 class Agreement(BaseModel):
     """Group the candidates by which tests they pass; a score is the group's size times the tests passed, scaled.
 
-    Tests are the public ones of the query, or written by the model (one call per query, charged as ``probe``), or both.
+    Tests are the public ones of the query, or written by the model (one call per query, charged as ``judge``), or both.
     Scores depend on the other candidates.
 
     From Chen et al. 2022 (arXiv 2207.10397).

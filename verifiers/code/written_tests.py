@@ -26,7 +26,7 @@ class WrittenTests(BaseModel):
     Many tests that a model writes are wrong, and wrong where it is wrong itself: the candidate that passes the most of
     them is less and less often right the more candidates there are. A test therefore counts by the share of the
     candidates that pass it, and a candidate by how many pass the same tests (``scoring.validity_weighted``). One call
-    per query, charged as ``probe``; scores depend on the other candidates.
+    per query, charged as ``judge``; scores depend on the other candidates.
 
     The idea of dual agreement is from Chen et al. 2022 (arXiv 2207.10397).
     """
@@ -81,12 +81,12 @@ async def write_tests(query: Query, n: int, session: Session) -> tuple[str, ...]
     async with lock:  # of two that ask at once the second one waits for the first one's tests
         place = ("written tests", n)
         if place not in session.kept:
-            branch = session.branch("write_tests", n)
-            try:
-                text = (await branch.generate(prompt_for_tests(query, n), kind="probe", force_answer=0)).sample.text
-            finally:
-                session.merge(branch, "write_tests")
-            session.kept[place] = read_asserts(text, name, limit=n)
+            sampling = session.sampling
+            # A choice among nothing is a call of the verifier's own: no sample of the query, and no answer to it.
+            said = await session.choose(
+                prompt_for_tests(query, n), (), temperature=sampling.temperature, max_tokens=sampling.max_tokens
+            )
+            session.kept[place] = read_asserts(said.text, name, limit=n)
             session.note("tests", tests=list(session.kept[place]))
         tests: tuple[str, ...] = session.kept[place]
     if not tests:

@@ -141,17 +141,18 @@ def test_no_text_breaks_reading(text: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_tests_are_written_once_per_query_and_charged_as_a_probe() -> None:
+async def test_tests_are_written_once_per_query_and_are_no_sample_of_it() -> None:
     session, model = session_of(QUERY)
     drawn = [candidate(p) for p in (RIGHT, SQUARE, ALSO_RIGHT)]
     for k in range(1, 4):
         await WrittenTests().score(QUERY, drawn[:k], session)
     await Agreement().score(QUERY, drawn, session)
-    assert [request.kind for request in model.requests] == ["probe"]
+    assert [request.kind for request in model.requests] == ["judge"]
     asked = str(model.requests[0].messages[-1]["content"])
     assert all(words in asked for words in ("Write double(x).", "assert double(1) == 2", "10 tests"))
     assert session._ledger.spent.generated == model.generated > 0
     assert session.progress.consumed.generated == model.generated
+    assert session.progress.drawn == 0
 
 
 @pytest.mark.anyio
@@ -183,11 +184,13 @@ async def test_best_of_n_takes_the_program_that_others_vouch_for(verifier: str) 
     said = [SQUARE, SAME, RIGHT, ALSO_RIGHT, "def double(x:"]
 
     def reply(request: Request) -> str:
-        return WRITTEN if request.kind == "probe" else f"```python\n{said[request.index]}\n```"
+        return WRITTEN if request.kind == "judge" else f"```python\n{said[request.index]}\n```"
 
     outcome = await solve(QUERY, "best_of_n:n=5,weighted=false", Scripted(reply), verifier=verifier)
     assert outcome.answer in (RIGHT, ALSO_RIGHT)
-    assert outcome.calls == {"generate": 5, "probe": 1}
+    # The first one stood before there were tokens for scoring it; the call that writes tests is no sample.
+    assert [point.samples for point in outcome.checkpoints] == [1, 1, 2, 3, 4, 5]
+    assert outcome.calls == {"generate": 5, "judge": 1}
 
 
 @pytest.mark.anyio
