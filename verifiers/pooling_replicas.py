@@ -49,8 +49,7 @@ class PoolingReplicas(Replicas):
     async def pick(self) -> Replica:
         """Of those with the fewest calls in flight the one that was asked longest ago."""
         replica = await super().pick()
-        self._all.remove(replica)
-        self._all.append(replica)
+        self._all = [r for r in self._all if r is not replica] + [replica]  # a new list: others may be going through it
         return replica
 
     async def _look(self, replica: Replica) -> bool:

@@ -21,9 +21,9 @@ __all__ = ["ProcessReward"]
 class ProcessReward(PooledReward):
     """Score the steps of a solution by a process reward model that vLLM serves with ``--runner pooling``.
 
-    Each step is followed by the marker, at which the model says whether all is well so far. The server returns what
-    stands at the markers only when it is told so: ``--pooler-config '{"tok_pooling_type": "STEP", "step_tag_id": N}'``,
-    N being the marker's token. As a verifier of whole solutions it takes the last step's score (Snell et al. 2024,
+    Each step is followed by the marker, at which the model says whether all is well so far. vLLM returns what stands at
+    the markers of Qwen2.5-Math-PRM by itself, and at those of others when it is told so: ``--pooler-config
+    '{"tok_pooling_type": "STEP", "step_tag_id": N}'``, N being the marker's token. As a verifier of whole solutions it takes the last step's score (Snell et al. 2024,
     arXiv 2408.03314), the least, the product or the mean of them.
 
     From Lightman et al. 2023 (arXiv 2305.20050); the default marker is that of Qwen2.5-Math-PRM (arXiv 2501.07301).

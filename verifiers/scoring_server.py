@@ -124,7 +124,6 @@ class ScoringServer:
             ModelError: a server answered with an error, or sent nothing in time.
         """
         raw = orjson.dumps({"model": self.model, **body})
-        bound = await self._bound(payloads)
 
         async def attempt() -> list[Any]:
             replica = await self._replicas.pick()
@@ -156,6 +155,7 @@ class ScoringServer:
             return [entry["probs"] if "probs" in entry else entry["data"] for entry in data]
 
         async with self._limiter:
+            bound = await self._bound(payloads)
             return await self._retry.run(attempt)
 
     def pending(self, verifier: object) -> dict[bytes, anyio.Event]:
