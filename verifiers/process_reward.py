@@ -23,8 +23,8 @@ class ProcessReward(PooledReward):
 
     Each step is followed by the marker, at which the model says whether all is well so far. vLLM returns what stands at
     the markers of Qwen2.5-Math-PRM by itself, and at those of others when it is told so: ``--pooler-config
-    '{"tok_pooling_type": "STEP", "step_tag_id": N}'``, N being the marker's token. As a verifier of whole solutions it takes the last step's score (Snell et al. 2024,
-    arXiv 2408.03314), the least, the product or the mean of them.
+    '{"tok_pooling_type": "STEP", "step_tag_id": N}'``, N being the marker's token. As a verifier of whole solutions it
+    takes the last step's score (Snell et al. 2024, arXiv 2408.03314), the least, the product or the mean of them.
 
     From Lightman et al. 2023 (arXiv 2305.20050); the default marker is that of Qwen2.5-Math-PRM (arXiv 2501.07301).
     One call per new text, of kind ``reward@MODEL``.
