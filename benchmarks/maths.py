@@ -109,7 +109,7 @@ async def agreement(samples: Iterator[tuple[str, str, str, bool]]) -> Agreement:
     """Judge each sample against its target, and list where the record says otherwise."""
     total, undecided, differ = 0, 0, Counter[tuple[str, str, str, bool, Equality]]()
     for problem, target, answer, correct in samples:
-        verdict = await equal(target, read(answer))
+        verdict = await equal(target, read(answer), timeout=20)
         total, undecided = total + 1, undecided + (verdict == "undecided")
         if (verdict == "equal") != correct:
             differ[problem, target, answer, correct, verdict] += 1
