@@ -19,13 +19,26 @@ from itertools import islice
 from ttc.evals.suite import Suite
 from ttc.types import Message
 
-__all__ = ["Pair", "check_suite", "near_duplicates", "suite_texts", "suite_warnings", "worked_examples"]
+__all__ = [
+    "SURE",
+    "THRESHOLD",
+    "Pair",
+    "check_suite",
+    "near_duplicates",
+    "suite_texts",
+    "suite_warnings",
+    "worked_examples",
+]
 
 WORDS = 8
 """Words of a shingle."""
 
-THRESHOLD = 0.8
-"""Similarity from which two texts are called near-duplicates."""
+THRESHOLD = 0.5
+"""Similarity from which two texts are shown as near-duplicates. A word changed in the midst of a text is in eight of
+its shingles, a quarter of those of forty words."""
+
+SURE = 0.7
+"""Similarity from which a run is warned: SVAMP has variants of one story on purpose, and they lie below."""
 
 _FEWEST = 8  # shingles of its own that a text needs to be compared by them
 _COMMON = (2, 0.05, 50)  # a shingle in more texts than that share of them, within these bounds, is a template's
@@ -119,7 +132,7 @@ def check_suite(
 
 def suite_warnings(suite: Suite) -> list[str]:
     """Say before a run what would make a suite count a problem twice, or give one away in its examples."""
-    found = check_suite(suite, {})
+    found = check_suite(suite, {}, threshold=SURE)
     warnings: list[str] = []
     if twice := [pair for pair in found["itself"] if pair.same_numbers]:
         warnings.append(f"{suite.name}: {_pairs(twice)} of problems are nearly the same, and count twice")

@@ -130,20 +130,17 @@ class File(SuiteConfig):
                 text = Path(self.template[1:]).expanduser().read_text()
             except (OSError, UnicodeDecodeError) as error:
                 raise ConfigurationError(f"file: the template {self.template[1:]} cannot be read: {error}") from None
-        if text and not _PLACE.search(text):
+        if text and not any(place[1] for place in _PLACE.finditer(text)):
             raise ConfigurationError("file: the template has no column in it: write {question} where its text goes")
         return text
 
 
-_PLACE = re.compile(r"(?<!\{)\{([^{}]+)\}(?!\})")
+_PLACE = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
 
 
 def _filled(template: str, row: Row) -> str:
     """Put columns into their places; doubled braces stand for braces, and empty ones for themselves."""
-    filled = _PLACE.sub(
-        lambda place: "\0" + row.value(place[1].strip()).replace("{{", "{\0").replace("}}", "}\0"), template
-    )
-    return filled.replace("{{", "{").replace("}}", "}").replace("\0", "")
+    return _PLACE.sub(lambda place: row.value(place[1].strip()) if place[1] else place[0][0], template)
 
 
 def _user(text: str) -> Message:

@@ -29,7 +29,8 @@ __all__ = ["GymProcess", "RGGrader", "shared_process"]
 SECONDS = 5.0
 """Time that a scorer has for one answer."""
 
-_PER_ENTRY = 5.0  # seconds for making an entry again in a new process, beside importing
+_STARTS = 120.0  # seconds for importing everything, on a machine that is busy
+_LONGEST = 50_000  # characters of an answer: less than a pipe holds, so that writing one never waits
 
 
 class GymProcess:
@@ -53,6 +54,8 @@ class GymProcess:
         """
         with self._busy:
             process = self._running()
+            if process is None:
+                return None
             assert process.stdin is not None
             line = json.dumps({**job, "seconds": seconds}).encode() + b"\n"
             try:
@@ -71,7 +74,7 @@ class GymProcess:
         with self._busy:
             self._stop()
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> subprocess.Popen[bytes] | None:
         if self._process is None or self._process.poll() is not None:
             self._stop()
             path = os.pathsep.join(p for p in sys.path if p)
@@ -83,6 +86,8 @@ class GymProcess:
                 env={"PYTHONPATH": path, "PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"},
             )
             self.started += 1
+            if not self._line(self._process, time.monotonic() + _STARTS):
+                self._stop()
         return self._process
 
     def _line(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:
@@ -146,6 +151,8 @@ class RGGrader:
         """Ask the scorer what equality does not settle, in a thread that waits for the process."""
         if problem.gold and same_answer(problem.query.answer_type, problem.gold, answer):
             return "right"
+        if len(answer) > _LONGEST:
+            return "wrong"
         reply = await self._ask({"index": self.places[problem.query.id], "answer": answer}, seconds=self.seconds)
         if reply is None or reply.get("score") is None:
             return "undecided"

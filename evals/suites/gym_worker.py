@@ -6,7 +6,8 @@ sympy's ``parse_expr`` on what a model wrote. So while an answer is scored an au
 it runs, and lets through what has no names but those of formulas: no attribute, no import, no function of Python's own.
 What is refused raises in the scorer, which calls the answer wrong.
 
-One JSON line in, one out: ``{"data_set": {...}, "draw": n}`` or ``{"data_set": {...}, "index": i, "answer": ...}``.
+It says ``{"ready": true}`` first. Then one JSON line in, one out: ``{"data_set": {...}, "draw": n}`` or
+``{"data_set": {...}, "index": i, "answer": ...}``.
 """
 
 from __future__ import annotations
@@ -92,8 +93,11 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # some generators print
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    create_dataset("chain_sum", size=1, seed=0)  # imports all of them, which takes seconds
     sys.addaudithook(_watch)
     made: dict[str, _Drawn] = {}
+    replies.write('{"ready": true}\n')
+    replies.flush()
     for line in sys.stdin:
         job = json.loads(line)
         _allow_cpu(job["seconds"])
@@ -152,7 +156,6 @@ def _score(entries: Any, entry: dict[str, Any], answer: str) -> float:
 
 
 def _made(name: str, size: int, seed: int, settings: dict[str, str]) -> Any:
-    create_dataset("chain_sum", size=1, seed=0)
     factory: Any = importlib.import_module("reasoning_gym.factory")
     known = cast("Mapping[str, tuple[Any, Any]]", factory.DATASETS)
     if name not in known:
@@ -171,9 +174,8 @@ def _made(name: str, size: int, seed: int, settings: dict[str, str]) -> Any:
     try:
         return create_dataset(name, size=size * _TRIES, seed=seed, **values)
     except Exception as error:  # its own checks raise AssertionError, and what they do not foresee raises anything
-        raise _Refused(
-            {"refused": f"{type(error).__name__}: {error}" if str(error) else type(error).__name__}
-        ) from None
+        kind = "" if isinstance(error, AssertionError) and str(error) else type(error).__name__
+        raise _Refused({"refused": ": ".join(filter(None, (kind, str(error))))}) from None
 
 
 def _value(option: str, text: str, kind: Any) -> Any:

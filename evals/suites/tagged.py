@@ -45,4 +45,4 @@ class TaggedAnswer:
         start = text.rfind(_OPEN)
         if start >= 0 and (inside := text[start + len(_OPEN) :].partition(_CLOSE)[0].strip()):
             return inside
-        return next(filter(None, (clause.strip(" *`").removesuffix(".") for clause in after_cue(text))), "")
+        return next(filter(None, (clause.lstrip(" *`").rstrip(" *`.") for clause in after_cue(text))), "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -51,14 +53,40 @@ def test_everything_of_ours_says_what_it_does() -> None:
             assert "error" not in entry
 
 
+def suites() -> dict[str, dict[str, Any]]:
+    return {entry["name"]: entry for entry in catalogue(What.SUITES)["suites"]}
+
+
 def test_a_suite_says_whether_it_can_run_now_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    suites = {e["name"]: e for e in catalogue(What.SUITES)["suites"]}
-    assert not suites["gsm8k"]["ready"]
-    assert "gsm8k:path=FILE" in suites["gsm8k"]["missing"]
-    assert "ttc-compute[suites]" in suites["arithmetic"]["missing"]
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
-    assert all(e["ready"] for e in catalogue(What.SUITES)["suites"])
+    without = suites()
+    assert not without["gsm8k"]["ready"]
+    assert "gsm8k:path=FILE" in without["gsm8k"]["missing"]
+    assert "ttc-compute[suites]" in without["arithmetic"]["missing"]
+    assert "ttc-compute[suites]" in without["rg"]["missing"]
+    assert without["file"]["ready"]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: SimpleNamespace(submodule_search_locations=[]))
+    assert all(entry["ready"] for entry in suites().values())
+
+
+def test_a_suite_says_licence_release_size_and_how_it_is_written() -> None:
+    listed = suites()
+    facts = {fact: listed["gsm8k"][fact] for fact in ("licence", "released", "size", "form")}
+    assert facts == {"licence": "MIT", "released": "2021-10", "size": 1319, "form": "gsm8k"}
+    assert listed["file"]["form"] == "file:PATH"
+    assert listed["rg"]["form"] == "rg:NAME"
+    assert [p["name"] for p in listed["rg"]["parameters"]] == ["name", "size", "seed"]
+
+
+@pytest.mark.parametrize(("installed", "word"), [(True, "hub"), (False, "no")])
+def test_people_see_a_line_of_facts_for_each_suite(monkeypatch: pytest.MonkeyPatch, installed: bool, word: str) -> None:
+    found = SimpleNamespace(submodule_search_locations=[]) if installed else None
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
+    shown = RUN.invoke(app, ["list", "suites"], env={"COLUMNS": "80"}).stdout
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["gsm8k", word, "1,319", "2021-10", "MIT"] in lines
+    assert ["file:PATH", "ready", "yours", "yours"] in lines
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_an_entry_point_that_cannot_be_imported_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
