@@ -316,9 +316,10 @@ async def test_an_error_of_one_text_costs_the_others_nothing() -> None:
         return error(400, "no") if "bad" in str(body) else None
 
     async with PoolingServer(fault=fault) as server:
-        verifier = RewardModel(url=server.url)
+        verifier, paying = RewardModel(url=server.url), session()
         with pytest.raises(RequestRejected, match=r"refused the request \(400\): no"):
-            await verifier.score(QUERY, candidates("1", "bad", "2"), session())
+            await verifier.score(QUERY, candidates("1", "bad", "2"), paying)
+        assert paying._ledger.calls == {"reward@rm": 2}  # what was refused was not read
         await verifier.score(QUERY, candidates("1", "2"), session())
     assert len(server.scored) == 3
 
