@@ -203,6 +203,7 @@ async def test_the_preamble_is_there_when_a_program_runs() -> None:
         ([("passed", "1"), ("error", "ValueError: 1")], [("passed", "1"), ("error", "KeyError: 1")], "different"),
         ([("passed", "1"), ("error", "ValueError: 1")], [("passed", "1"), ("passed", "2")], "different"),
         ([("error", "ValueError")], [("error", "ValueError")], "undecided"),
+        ([("error", "ValueError")], [("error", "KeyError")], "different"),
         ([("passed", "1"), ("timeout", "")], [("passed", "1"), ("passed", "2")], "undecided"),
         ([("passed", "1"), ("timeout", "")], [("passed", "3"), ("passed", "2")], "different"),
         ([], [], "undecided"),
