@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType
@@ -13,11 +13,16 @@ import anyio.lowlevel
 import pytest
 
 from ttc.errors import ConfigurationError, MissingExtra, UnknownName
+from ttc.evals.config import EvalConfig
+from ttc.evals.runner import run_eval
+from ttc.evals.store import read_units
 from ttc.evals.suite import Suite, load_suite
 from ttc.evals.suites.gym_grader import GymProcess, RGGrader, shared_process
 from ttc.evals.suites.gym_worker import plain_formula
 from ttc.evals.suites.rg import ReasoningGym
 from ttc.evals.suites.tagged import TaggedAnswer
+from ttc.models.scripted import Scripted
+from ttc.types import Request
 
 if ReasoningGym(name="").missing():
     pytest.skip(f"reasoning-gym is not installed: {ReasoningGym(name='').missing()}", allow_module_level=True)
@@ -262,6 +267,20 @@ def test_answers_are_the_same_up_to_white_space() -> None:
     assert not tagged.equivalent(" ", "\n")
 
 
-def test_the_worker_is_not_imported_with_the_library_into_this_process() -> None:
-    load_suite("rg:figlet_font,size=1")
-    assert "pyfiglet" not in sys.modules
+# -- in a run
+
+
+@pytest.mark.anyio
+async def test_a_run_grades_puzzles_by_their_scorers(tmp_path: Path) -> None:
+    spec = "rg:countdown,size=4,min_numbers=3,max_numbers=3"
+    solutions = {p.query.prompt: p.gold for p in load_suite(spec).problems}
+    solved = list(solutions)[:3]
+
+    def reply(request: Request) -> str:
+        asked = str(request.messages[-1]["content"])
+        return f"Let me see. <answer>({solutions[asked] if asked in solved else '1 + 1'})</answer>"
+
+    config = EvalConfig(suites=(spec,), strategies=("majority:n=2",), runs=tmp_path)
+    ran = await run_eval(config, Scripted(reply))
+    grades = Counter("right" if unit.correct else "wrong" for unit in read_units(ran.directory))
+    assert grades == {"right": 3, "wrong": 1}
