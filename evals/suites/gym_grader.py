@@ -83,6 +83,7 @@ class GymProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                process_group=0,  # an interrupt at the terminal is the run's, which still has answers to grade
                 env={"PYTHONPATH": path, "PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"},
             )
             self.started += 1

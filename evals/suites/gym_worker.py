@@ -32,7 +32,7 @@ from ttc.evals.suites.gym import create_dataset
 __all__ = ["main", "plain_formula"]
 
 _NAMES_OF_FORMULAS = """Integer Float Rational Symbol factorial sqrt exp log ln pi Abs sin cos tan sec csc cot asin acos
-atan sinh cosh tanh sympy"""  # the last is in the import that parse_expr begins with
+atan sinh cosh tanh Integral sympy"""  # the last is in the import that parse_expr begins with
 _FORMULAS = frozenset(_NAMES_OF_FORMULAS.split())
 _MEMORY = 4 << 30
 _LIFETIME = 24 * 3600  # seconds of the CPU
