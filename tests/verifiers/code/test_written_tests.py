@@ -101,6 +101,7 @@ def test_asserts_of_literal_calls_are_read(line: str, test: str) -> None:
         "assert True",
         "assert f == f",
         "assert f(x) == 2",
+        "assert f(abs) == 2",
         "assert f(f(1)) == 2",
         "assert f(*[1]) == 2",
         "assert f(**{'a': 1}) == 2",
