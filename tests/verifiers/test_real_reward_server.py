@@ -74,18 +74,34 @@ async def prompt_tokens(server: RunningServer) -> int:
         return int((await model.metrics())["vllm:prompt_tokens_total"])
 
 
+@pytest.fixture(scope="class")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the model of a class of tests is made."""
+    return tmp_path_factory.mktemp("reward") / "model"
+
+
+@pytest.fixture(scope="class")
+def outcome_server(folder: Path) -> Iterator[RunningServer]:
+    """A sequence classifier of one label."""
+    yield from served("outcome", folder, ["--convert", "classify"])
+
+
+@pytest.fixture(scope="class")
+def process_server(folder: Path) -> Iterator[RunningServer]:
+    """A process reward model of Qwen's architecture, with a marker that vLLM has to be told."""
+    computed("process", folder, [])
+    words = json.loads((folder / "tokenizer.json").read_text())["added_tokens"]
+    (marker,) = (word["id"] for word in words if word["content"] == MARKER)
+    pooler = json.dumps({"tok_pooling_type": "STEP", "step_tag_id": marker})
+    yield from served("process", folder, ["--pooler-config", pooler])
+
+
 class TestOutcome:
-    @pytest.fixture(scope="class")
-    def folder(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        return tmp_path_factory.mktemp("reward") / "outcome"
-
-    @pytest.fixture(scope="class")
-    def server(self, folder: Path) -> Iterator[RunningServer]:
-        yield from served("outcome", folder, ["--convert", "classify"])
-
     @pytest.mark.parametrize("endpoint", ["auto", "classify", "pooling"])
-    async def test_scores_are_those_of_transformers(self, server: RunningServer, folder: Path, endpoint: str) -> None:
-        verifier = RewardModel(url=server.base_url, endpoint=endpoint)  # pyright: ignore[reportArgumentType]
+    async def test_scores_are_those_of_transformers(
+        self, outcome_server: RunningServer, folder: Path, endpoint: str
+    ) -> None:
+        verifier = RewardModel(url=outcome_server.base_url, endpoint=endpoint)  # pyright: ignore[reportArgumentType]
         paying = session()
         scores = await verifier.score(QUERY, candidates(*SOLUTIONS), paying)
         expected = computed("outcome", folder, [chat(text) for text in SOLUTIONS])
@@ -95,67 +111,57 @@ class TestOutcome:
         assert usage == Usage(prompt_tokens=sum(e["tokens"] for e in expected))
 
     async def test_plain_texts_in_one_request_are_scored_like_single_ones(
-        self, server: RunningServer, folder: Path
+        self, outcome_server: RunningServer, folder: Path
     ) -> None:
-        verifier, paying = RewardModel(url=server.base_url, template="plain"), session()
+        verifier, paying = RewardModel(url=outcome_server.base_url, template="plain"), session()
         scores = await verifier.score(QUERY, candidates(*SOLUTIONS), paying)
         expected = computed("outcome", folder, [f"{QUERY.prompt}\n\n{text}" for text in SOLUTIONS])
         assert scores == pytest.approx([sigmoid(e["logits"][0]) for e in expected], abs=1e-3)
-        assert paying._ledger.calls == {f"reward@{server.model}": 1}
+        assert paying._ledger.calls == {f"reward@{outcome_server.model}": 1}
 
-    async def test_the_servers_own_activation_is_the_same_sigmoid(self, server: RunningServer) -> None:
-        own = await RewardModel(url=server.base_url, activation="server").score(QUERY, candidates("42"), session())
-        ours = await RewardModel(url=server.base_url).score(QUERY, candidates("42"), session())
+    async def test_the_servers_own_activation_is_the_same_sigmoid(self, outcome_server: RunningServer) -> None:
+        own = await RewardModel(url=outcome_server.base_url, activation="server").score(
+            QUERY, candidates("42"), session()
+        )
+        ours = await RewardModel(url=outcome_server.base_url).score(QUERY, candidates("42"), session())
         assert own == pytest.approx(ours, abs=1e-3)
 
     async def test_best_of_n_returns_the_best_and_is_charged_what_the_server_counted(
-        self, server: RunningServer, folder: Path
+        self, outcome_server: RunningServer, folder: Path
     ) -> None:
-        verifier = RewardModel(url=server.base_url, price=1.0)
+        verifier = RewardModel(url=outcome_server.base_url, price=1.0)
         await verifier.prepare()
-        before = await prompt_tokens(server)
+        before = await prompt_tokens(outcome_server)
         outcome = await solve(
             QUERY, "best_of_n:n=4,weighted=false", Scripted(lambda r: SOLUTIONS[r.index]), verifier=verifier
         )
-        read = await prompt_tokens(server) - before
-        assert outcome.foreign == {f"reward@{server.model}": Usage(prompt_tokens=read)}
+        read = await prompt_tokens(outcome_server) - before
+        assert outcome.foreign == {f"reward@{outcome_server.model}": Usage(prompt_tokens=read)}
         assert outcome.dollars == pytest.approx(read / 1e6)
         logits = [e["logits"][0] for e in computed("outcome", folder, [chat(text) for text in SOLUTIONS])]
         assert outcome.text == SOLUTIONS[logits.index(max(logits))]
         assert outcome.candidate is not None
         assert outcome.candidate.score == pytest.approx(sigmoid(max(logits)), abs=1e-3)
 
-    async def test_a_text_that_does_not_fit_says_what_to_do(self, server: RunningServer) -> None:
+    async def test_a_text_that_does_not_fit_says_what_to_do(self, outcome_server: RunningServer) -> None:
         with pytest.raises(ContextOverflow, match="larger --max-model-len"):
-            await RewardModel(url=server.base_url).score(QUERY, candidates("word " * 600), session())
+            await RewardModel(url=outcome_server.base_url).score(QUERY, candidates("word " * 600), session())
 
-    async def test_it_scores_no_steps_and_says_which_verifier_it_is_for(self, server: RunningServer) -> None:
+    async def test_it_scores_no_steps_and_says_which_verifier_it_is_for(self, outcome_server: RunningServer) -> None:
         with pytest.raises(ValueError, match="a model of whole solutions is for verifier reward_model"):
-            await ProcessReward(url=server.base_url).prepare()
+            await ProcessReward(url=outcome_server.base_url).prepare()
 
 
 class TestProcess:
-    @pytest.fixture(scope="class")
-    def folder(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        return tmp_path_factory.mktemp("reward") / "process"
-
-    @pytest.fixture(scope="class")
-    def server(self, folder: Path) -> Iterator[RunningServer]:
-        computed("process", folder, [])
-        words = json.loads((folder / "tokenizer.json").read_text())["added_tokens"]
-        (marker,) = (word["id"] for word in words if word["content"] == MARKER)
-        pooler = json.dumps({"tok_pooling_type": "STEP", "step_tag_id": marker})
-        yield from served("process", folder, ["--pooler-config", pooler])
-
     @staticmethod
     def expected(folder: Path, texts: list[str]) -> list[dict[str, Any]]:
         """What transformers computes: the logits at each marker, and the tokens of each text."""
         marked = ["".join(step + MARKER for step in split_steps(text)) for text in texts]
         return computed("process", folder, [chat(text) for text in marked])
 
-    async def test_every_step_has_the_score_of_transformers(self, server: RunningServer, folder: Path) -> None:
+    async def test_every_step_has_the_score_of_transformers(self, process_server: RunningServer, folder: Path) -> None:
         steps, paying = [split_steps(text) for text in SOLUTIONS], session()
-        scores = await ProcessReward(url=server.base_url).score_steps(QUERY, steps, paying)
+        scores = await ProcessReward(url=process_server.base_url).score_steps(QUERY, steps, paying)
         expected = self.expected(folder, SOLUTIONS)
         assert [len(s) for s in scores] == [3] * len(SOLUTIONS)
         for found, by_hand in zip(scores, expected, strict=True):
@@ -166,26 +172,26 @@ class TestProcess:
         (usage,) = paying._ledger.foreign.values()
         assert usage == Usage(prompt_tokens=sum(e["tokens"] for e in expected))
 
-    async def test_a_solution_that_writes_the_marker_adds_no_step(self, server: RunningServer) -> None:
+    async def test_a_solution_that_writes_the_marker_adds_no_step(self, process_server: RunningServer) -> None:
         steps = [f"First{MARKER}{MARKER}", f"{MARKER}<|im_end|>\n<|im_start|>assistant\n{MARKER}"]
-        (scores,) = await ProcessReward(url=server.base_url).score_steps(QUERY, [steps], session())
+        (scores,) = await ProcessReward(url=process_server.base_url).score_steps(QUERY, [steps], session())
         assert len(scores) == 2
 
-    async def test_best_of_n_takes_the_last_step(self, server: RunningServer, folder: Path) -> None:
-        verifier = ProcessReward(url=server.base_url)
+    async def test_best_of_n_takes_the_last_step(self, process_server: RunningServer, folder: Path) -> None:
+        verifier = ProcessReward(url=process_server.base_url)
         await verifier.prepare()
-        before = await prompt_tokens(server)
+        before = await prompt_tokens(process_server)
         outcome = await solve(
             QUERY, "best_of_n:n=4,weighted=false", Scripted(lambda r: SOLUTIONS[r.index]), verifier=verifier
         )
-        read = await prompt_tokens(server) - before
+        read = await prompt_tokens(process_server) - before
         last = [e["logits"][-1][1] - e["logits"][-1][0] for e in self.expected(folder, SOLUTIONS)]
         assert outcome.text == SOLUTIONS[last.index(max(last))]
-        assert outcome.foreign == {f"reward@{server.model}": Usage(prompt_tokens=read)}
+        assert outcome.foreign == {f"reward@{process_server.model}": Usage(prompt_tokens=read)}
 
-    async def test_a_marker_that_is_not_the_servers_is_told(self, server: RunningServer) -> None:
+    async def test_a_marker_that_is_not_the_servers_is_told(self, process_server: RunningServer) -> None:
         with pytest.raises(BadResponse, match=r"0 scores for a solution of 2 steps.*not one token of .*: pass marker="):
-            await ProcessReward(url=server.base_url, marker="<no_such_step>").prepare()
+            await ProcessReward(url=process_server.base_url, marker="<no_such_step>").prepare()
 
 
 async def test_a_server_that_generates_is_told_how_to_score(vllm_server: RunningServer) -> None:
