@@ -61,8 +61,7 @@ class _EvalPlus(PublishedSuite, ABC):
 class HumanEvalPlus(_EvalPlus):
     """HumanEval with EvalPlus's tests: 164 functions, held against their reference solutions on many inputs.
 
-    EvalPlus's JSONL by path, else the hub. Public tests are the ``>>>`` examples of the docstring. 4 seconds a test,
-    4 GiB.
+    EvalPlus's JSONL by path, else the hub. Public tests are the examples of the docstring. 4 seconds a test, 4 GiB.
     """
 
     suite: ClassVar[str] = "humaneval+"

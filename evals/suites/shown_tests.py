@@ -6,27 +6,30 @@ Hidden tests grade, and nothing that selects may see them; so public tests are m
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 
 __all__ = ["asserts", "calls", "docstring_asserts", "parsed", "split_prompt"]
 
 _PROMPT = ">>>"
+_BEFORE = re.compile(r"^\s*+(?:>>> |\* |- |for )?+")
+_SIGN = re.compile(r"\s*+(?:# )?+(?:==>|=>|->|==|=|➞|should return|returns)\s*+")
 
 
 def docstring_asserts(prompt: str, entry_point: str) -> tuple[str, ...]:
-    """Turn the ``>>>`` examples in the docstring of a function into asserts.
+    """Turn the examples in the docstring of a function into asserts: ``>>>`` ones, and ``f(1) => 2`` on a line.
 
     Left out are those that are no call of the function with a literal as its value: prose in place of a value, other
     notations, exceptions.
     """
     function = _function(prompt, entry_point)
-    lines = (ast.get_docstring(function) if function else None) or ""
+    lines = ((ast.get_docstring(function) if function else None) or "").splitlines()
     found: list[str] = []
-    for example in _examples(lines.splitlines()):
-        call, value = example
-        if entry_point in _called(call) and _is_literal(value):
-            found.append(f"assert {call} == {value}")
-    return tuple(found)
+    for i, line in enumerate(lines):
+        example = _arrow(line, entry_point) or _session(lines[i:])
+        if example and entry_point in _called(example[0]) and _literal(example[1]):
+            found.append(f"assert {example[0]} == {_literal(example[1])}")
+    return tuple(dict.fromkeys(found))
 
 
 def asserts(text: str) -> tuple[str, ...]:
@@ -85,38 +88,50 @@ def _function(prompt: str, entry_point: str) -> ast.FunctionDef | None:
     return None
 
 
-def _examples(lines: list[str]) -> list[tuple[str, str]]:
-    """Pairs of a call and its value, each as it would be written on one line."""
-    found: list[tuple[str, str]] = []
-    for i, line in enumerate(lines):
-        if not line.lstrip().startswith(_PROMPT):
-            continue
-        call = line.lstrip().removeprefix(_PROMPT).strip()
-        value: list[str] = []
-        for below in lines[i + 1 :]:
-            if not below.strip() or below.lstrip().startswith(_PROMPT):
-                break
-            value.append(below.strip())
-            if _is_literal(" ".join(value)):  # what stands behind it may be prose
-                break
-        tree = parsed(call)
-        if tree and len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr):
-            found.append((ast.unparse(tree.body[0]), " ".join(value)))
-    return found
+def _session(lines: list[str]) -> tuple[str, str] | None:
+    """The call behind ``>>>`` in the first line, and its value in those below, each on one line."""
+    if not lines[0].lstrip().startswith(_PROMPT):
+        return None
+    tree = parsed(lines[0].lstrip().removeprefix(_PROMPT).strip())
+    if not tree or len(tree.body) != 1 or not isinstance(tree.body[0], ast.Expr):
+        return None
+    value = ""
+    for below in lines[1:]:
+        if not below.strip() or below.lstrip().startswith(_PROMPT) or _literal(value):
+            break  # what stands behind the value may be prose
+        value = f"{value} {below.strip()}".strip()
+    return ast.unparse(tree.body[0]), value
+
+
+def _arrow(line: str, entry_point: str) -> tuple[str, str] | None:
+    """The call at the beginning of a line, and its value behind an arrow or its like."""
+    line = _BEFORE.sub("", line)
+    if not line.startswith(f"{entry_point}("):
+        return None
+    for end in (i + 1 for i, c in enumerate(line) if c == ")"):
+        if parsed(line[:end]) and (sign := _SIGN.match(line, end)):
+            return line[:end], line[sign.end() :]
+    return None
 
 
 def _called(expression: str) -> set[str]:
+    """The functions that an expression calls; none where it has other names, which nobody has defined."""
     tree = parsed(expression)
-    return {
-        node.func.id
-        for node in (ast.walk(tree) if tree else ())
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
+    nodes = list(ast.walk(tree)) if tree else []
+    functions = [node.func for node in nodes if isinstance(node, ast.Call)]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    if any(name not in functions for name in names):
+        return set()
+    return {name.id for name in names}
 
 
-def _is_literal(text: str) -> bool:
-    try:
-        ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return False
-    return bool(text)
+def _literal(text: str) -> str:
+    """The Python literal that a text is, maybe with a full stop or a comment behind it; empty where it is none."""
+    for part in (text, text.rstrip().removesuffix("."), text.partition(" (")[0]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return repr(ast.literal_eval(part.strip()))
+            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+                continue
+    return ""

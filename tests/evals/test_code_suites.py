@@ -198,11 +198,22 @@ def double(xs):
     >>> round(double([1])[0], 2)
     2
     and so on
+    For example:
+    double([4]) ==> [8]
+    * double([5])   # returns [10].
+    double([6]) should return [12] (twelve)
+    double(xs) = 2 * xs
+    >>> double(["(", 1]) == ["((", 2]
+    see double([7])
     """
 '''
     assert docstring_asserts(prompt, "double") == (
         "assert double([1, 2]) == [2, 4]",
         "assert round(double([1])[0], 2) == 2",
+        "assert double([4]) == [8]",
+        "assert double([5]) == [10]",
+        "assert double([6]) == [12]",
+        "assert double(['(', 1]) == ['((', 2]".replace("'(', 1", '"(", 1'),
     )
     before, function = split_prompt(prompt, "double")
     assert before.startswith("import math")
