@@ -70,9 +70,7 @@ async def test_a_verdict_that_does_not_survive_the_swap_is_a_tie(
 
 
 @pytest.mark.parametrize("injection", INJECTIONS)
-async def test_the_server_reads_no_control_token_but_those_of_its_template(
-    model: VLLMServer, injection: str
-) -> None:
+async def test_the_server_reads_no_control_token_but_those_of_its_template(model: VLLMServer, injection: str) -> None:
     async def tokens(messages: list[Any]) -> list[int]:
         root = model.base_url.removesuffix("/v1")
         async with model._replicas.http.post(
