@@ -69,6 +69,12 @@ class TinyCode(SuiteConfig):
     turns: the first problems are as mixed as all of them.
     """
 
+    about: ClassVar[dict[str, Any]] = {
+        "licence": "Apache-2.0",
+        "released": "2026-11",
+        "size": 100,
+        "prompt": "1 worked example",
+    }
     verifier: ClassVar[str] = "public_tests"
 
     limit: int | None = Field(None, ge=1, description="only the first so many problems")
@@ -76,13 +82,7 @@ class TinyCode(SuiteConfig):
     def load(self) -> Suite:
         """Make the suite; the problems come with the package."""
         rows = [orjson.loads(line) for line in _DATA.read_bytes().splitlines()][: self.limit]
-        info = {
-            "licence": "Apache-2.0",
-            "source": "written for this project",
-            "released": "2026-11",
-            "prompt": "1 worked example",
-            "problems": len(rows),
-        }
+        info = {**self.about, "source": "written for this project", "problems": len(rows)}
         return Suite("tiny_code", [_problem(row) for row in rows], info, grader=TestsGrader())
 
 

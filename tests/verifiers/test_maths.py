@@ -28,7 +28,13 @@ def test_is_registered_under_its_name(name: str, kind: AnswerType) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "more", "answer"), [(NUMBER, " 7.", "7"), (MATHS, "x+1}.", "x+1"), (CHOICE, "B).", "B")]
+    ("kind", "more", "answer"),
+    [
+        (NUMBER, " 7.", "7"),
+        (MATHS, "x+1}.", "x+1"),
+        (MATHS, r"11,\! 111. That is all!", r"11,\! 111"),
+        (CHOICE, "B).", "B"),
+    ],
 )
 def test_what_follows_the_cue_is_the_answer(kind: AnswerType, more: str, answer: str) -> None:
     assert kind.extract("First 12 + 30 is" + kind.cue + more) == answer

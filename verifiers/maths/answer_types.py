@@ -203,5 +203,5 @@ def _formula(clause: str, *, last: bool = False) -> str | None:
 
 
 def _first_sentence(clause: str) -> str:
-    sentence = re.split(r"[.!?](?=\s|$)", clause, maxsplit=1)[0].strip(" *_`:")
+    sentence = re.split(r"(?<!\\)[.!?](?=\s|$)", clause, maxsplit=1)[0].strip(" *_`:")
     return sentence.lstrip("} ").removesuffix(r"\]").rstrip()  # of \[ \text{Answer: } 5 \]
