@@ -95,10 +95,9 @@ def signal_the_parent():
 def signal_its_group():
     os.killpg(os.getppid(), 0)
 
-def trace_the_parent():
-    if libc.ptrace(16, parent, 0, 0) != 0:
+def trace_the_parent():  # PTRACE_SEIZE does not stop it
+    if libc.ptrace(0x4206, parent, 0, 0) != 0:
         raise OSError
-    libc.ptrace(17, parent, 0, 0)
 
 def limit_the_parent():
     import resource

@@ -96,5 +96,5 @@ def _explained(error: AssertionError, source: str, last: str) -> str:
     text = ""
     for node in ast.walk(ast.parse(source)) if lines else ():
         if isinstance(node, ast.Assert) and node.lineno <= lines[-1] <= (node.end_lineno or node.lineno):
-            text = (ast.get_source_segment(source, node) or "")[:400]
+            text = f"assert {ast.get_source_segment(source, node.test) or ''}"[:400]
     return "; ".join(filter(None, (text, str(error)[:200], last)))

@@ -32,7 +32,7 @@ for name in ("ttc", "ttc.verifiers", "ttc.verifiers.code"):
     sys.modules[name] = package = types.ModuleType(name)
     package.__path__ = [{folder!r}] if name.endswith(".code") else []
 from ttc.verifiers.code.zygote import main
-main({descriptor})
+main({descriptor})  # ttc sandbox of process {parent}
 """
 _START_SECONDS = 60
 _FAREWELL_SECONDS = 10  # from SIGKILL until the kernel has taken a process apart
@@ -219,7 +219,7 @@ def _drain(sinks: dict[int, Sink]) -> bool:
 
 
 def _spawn(setting: Setting, descriptor: int) -> subprocess.Popen[bytes]:
-    boot = _BOOT.format(folder=str(_HERE), descriptor=descriptor)
+    boot = _BOOT.format(folder=str(_HERE), descriptor=descriptor, parent=os.getpid())
     command = [sys.executable, "-I", "-S", "-E", "-B", "-X", "utf8", "-c", boot]
     if setting.bubblewrap:
         command = bubblewrapped(command, readable=[str(_HERE), *setting.readable])
