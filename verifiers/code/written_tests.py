@@ -17,7 +17,7 @@ from ttc.verifiers.code.tested import entry_point, ready, run_tests
 
 __all__ = ["WrittenTests", "prompt_for_tests", "write_tests"]
 
-_NO_TESTS = "the model wrote no test that can be run: candidates all score the same"
+_NO_TESTS = "the model wrote no test that can be run"
 
 
 class WrittenTests(BaseModel):
