@@ -130,7 +130,7 @@ def decode(data: Any, known: Callable[[Any], Any]) -> Any:
             return build(inside, lambda values: [decode(value, known) for value in values])
         if tag == "h":
             return known(inside)
-    except (TypeError, ValueError, KeyError, ArithmeticError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
         raise Malformed(f"tag {tag}: {error}") from error
     raise Malformed(f"unknown tag {tag!r:.20}")
 

@@ -83,7 +83,7 @@ class Remote:
             return value
         except Gone as gone:
             raise CandidateEnded("the program's process ended") from gone
-        except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, AttributeError, LookupError, TypeError, RecursionError) as error:
             if error is self.error:
                 raise
             raise CandidateEnded(f"no answer that can be read: {type(error).__name__}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import math
 import os
 import queue
@@ -25,6 +26,7 @@ __all__ = ["Sandbox", "allow_unsafe", "shared_sandbox"]
 
 _UNSAFE, _BUBBLEWRAP = "TTC_UNSAFE_LOCAL_EXEC", "TTC_BUBBLEWRAP"
 _ATTEMPTS = 3  # of a job whose zygote is lost, which is never the job's own doing
+_CLOSING_SECONDS = 5
 _NO_LIMITS = Limits()
 
 T = TypeVar("T")
@@ -74,6 +76,7 @@ class Sandbox:
         self._starting = threading.Lock()
         self._tried = not self._setting.instructions
         self._alive: set[Worker] = set()
+        self._running: set[Trial] = set()
         self._closed = False
         self._pid = os.getpid()
         self._turns: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar(f"ttc-sandbox-{id(self)}")
@@ -147,12 +150,18 @@ class Sandbox:
     def close(self) -> None:
         """End every process of the pool. Calls in progress, and later ones, raise SandboxUnavailable."""
         atexit.unregister(self.close)
+        if self._closed or os.getpid() != self._pid:  # a fork of this process has no right to them
+            return
         self._closed = True
-        if os.getpid() == self._pid:  # a fork of this process has no right to them
-            with self._starting:
-                for worker in self._alive:
-                    worker.kill()
-                self._alive.clear()
+        for trial in list(self._running):
+            trial.cancel()
+        with contextlib.suppress(queue.Empty):
+            for _ in range(self.size):  # a slot comes back when the processes of its job are gone
+                self._slots.get(timeout=_CLOSING_SECONDS)
+        with self._starting:
+            for worker in self._alive:
+                worker.kill()
+            self._alive.clear()
 
     async def _on_worker(self, limits: Limits, job: Callable[[Trial, Worker], T]) -> T:
         """Wait for a turn, then run the job in a thread. Cancelled, it is killed, and the worker is free again."""
@@ -177,6 +186,13 @@ class Sandbox:
         return result
 
     def _blocking(self, trial: Trial, job: Callable[[Trial, Worker], T]) -> T | Cancelled:
+        self._running.add(trial)
+        try:
+            return self._attempted(trial, job)
+        finally:
+            self._running.discard(trial)
+
+    def _attempted(self, trial: Trial, job: Callable[[Trial, Worker], T]) -> T | Cancelled:
         lost: WorkerLost | None = None
         for _ in range(_ATTEMPTS):
             worker = self._take(trial)
