@@ -63,8 +63,8 @@ class TestsGrader:
 
     Args:
         limits: per test, and for all tests of a problem.
-        patience: where a test runs out of time and the problem has a reference solution, the limit is this many times
-            what that takes for it, if that is more.
+        patience: where a test runs out of time and the problem has a reference solution, it is run once more, with this
+            many times what the reference takes for it as the limit, if that is more.
         oracle: trusted source that the tests need, run before them. It finds the problem's reference solution as the
             text ``REFERENCE``, and the name of the function as ``ENTRY_POINT``.
     """
@@ -100,12 +100,12 @@ class TestsGrader:
         results = await self._run(problem, answer, tests, self.limits)
         for i, result in enumerate(results):
             if result.status == "timeout" and problem.reference:
-                seconds = self.patience * await self._reference_seconds(problem, tests[i])
-                if seconds < self.limits.seconds / 10:
-                    break  # it is the program; nearer to the limit it may as well be the machine
-                seconds = max(seconds, self.limits.seconds)
+                # Once more: it may have been the machine. What runs out of time again is the program's doing.
+                seconds = max(self.limits.seconds, self.patience * await self._reference_seconds(problem, tests[i]))
                 longer = replace(self.limits, seconds=seconds, total_seconds=max(seconds, self.limits.total_seconds))
                 results[i] = (await self._run(problem, answer, tests[i : i + 1], longer))[0]
+                if not results[i].passed:
+                    break
         return results
 
     async def _run(
