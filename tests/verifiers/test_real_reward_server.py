@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterator
-from math import exp
+from math import exp, log
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,11 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + exp(-x))
 
 
+def log_odds(score: float) -> float:
+    """The logit behind a score: scores near 0 are all alike, and their logits are not."""
+    return log(score / (1 - score))
+
+
 async def prompt_tokens(server: RunningServer) -> int:
     """How many prompt tokens the server says that it has read so far."""
     async with VLLMServer(server.base_url) as model:
@@ -105,8 +110,8 @@ class TestOutcome:
         paying = session()
         scores = await verifier.score(QUERY, candidates(*SOLUTIONS), paying)
         expected = computed("outcome", folder, [chat(text) for text in SOLUTIONS])
-        assert scores == pytest.approx([sigmoid(e["logits"][0]) for e in expected], abs=1e-3)
-        assert len({round(s, 3) for s in scores}) == len(SOLUTIONS)
+        assert [log_odds(s) for s in scores] == pytest.approx([e["logits"][0] for e in expected], abs=1e-3)
+        assert len({round(log_odds(s), 2) for s in scores}) == len(SOLUTIONS)
         (usage,) = paying._ledger.foreign.values()
         assert usage == Usage(prompt_tokens=sum(e["tokens"] for e in expected))
 
@@ -116,7 +121,7 @@ class TestOutcome:
         verifier, paying = RewardModel(url=outcome_server.base_url, template="plain"), session()
         scores = await verifier.score(QUERY, candidates(*SOLUTIONS), paying)
         expected = computed("outcome", folder, [f"{QUERY.prompt}\n\n{text}" for text in SOLUTIONS])
-        assert scores == pytest.approx([sigmoid(e["logits"][0]) for e in expected], abs=1e-3)
+        assert [log_odds(s) for s in scores] == pytest.approx([e["logits"][0] for e in expected], abs=1e-3)
         assert paying._ledger.calls == {f"reward@{outcome_server.model}": 1}
 
     async def test_the_servers_own_activation_is_the_same_sigmoid(self, outcome_server: RunningServer) -> None:
@@ -141,7 +146,7 @@ class TestOutcome:
         logits = [e["logits"][0] for e in computed("outcome", folder, [chat(text) for text in SOLUTIONS])]
         assert outcome.text == SOLUTIONS[logits.index(max(logits))]
         assert outcome.candidate is not None
-        assert outcome.candidate.score == pytest.approx(sigmoid(max(logits)), abs=1e-3)
+        assert log_odds(outcome.candidate.score or 0.0) == pytest.approx(max(logits), abs=1e-3)
 
     async def test_a_text_that_does_not_fit_says_what_to_do(self, outcome_server: RunningServer) -> None:
         with pytest.raises(ContextOverflow, match="larger --max-model-len"):
