@@ -76,6 +76,11 @@ class TestsGrader:
     oracle: str = ""
     name: str = "tests"
 
+    @property
+    def isolation(self) -> str:
+        """What stands around the programs, for the run card."""
+        return shared_sandbox().isolation
+
     async def prepare(self) -> None:
         """Start the sandbox.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -195,7 +195,7 @@ def _is_same(a: Model, b: Model) -> bool:
 
 
 def _servers(model: Model) -> set[tuple[str, int | None]]:
-    urls: list[str] = getattr(getattr(model, "_replicas", None), "urls", [])
+    urls: Sequence[str] = getattr(model, "base_urls", ())
     parts = [urlsplit(url) for url in urls]
     local = ("127.0.0.1", "::1", "0.0.0.0")  # names of this machine
     return {("localhost" if p.hostname in local else p.hostname or "", p.port) for p in parts}

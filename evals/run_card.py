@@ -93,6 +93,7 @@ def keep_card(
             "problems": len(p),
             "of": len(s.problems),
             "grader": s.grader.name,
+            "isolation": getattr(s.grader, "isolation", ""),
             "warnings": doubts,
             "info": s.info,
         }

@@ -6,12 +6,11 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ttc.errors import ConfigurationError
 from ttc.session import Session
 from ttc.strategies.vote import Vote, leads_beyond_doubt, log_odds
 from ttc.strategy import Strategy
 from ttc.types import Candidate, Query
-from ttc.verifier import is_joint
+from ttc.verifier import refuse_joint
 
 __all__ = ["Majority"]
 
@@ -64,11 +63,8 @@ class Majority(Strategy):
         window: list[Candidate] = []
         wave = self.wave or {"beta": 8, "confidence": 8, "window": self.window}.get(self.stop)
         weighted = self.weights != "equal"
-        if weighted and is_joint(session.verifier):
-            raise ConfigurationError(
-                f"majority: verifier '{session.verifier.name if session.verifier else ''}' scores candidates together, "
-                "and a vote weighs each by itself: take best_of_n, which sums such scores over equal answers"
-            )
+        if weighted:
+            refuse_joint(session.verifier, by=self.name)
         certain = self.certain and self.stop != "never"
         most = -log_odds(0) if self.weights == "log_odds" else 1.0
         rule = self.stop if self.stop in ("beta", "window", "confidence") else ""

@@ -68,12 +68,12 @@ class ProgramOfThought(Strategy):
 
     async def run(self, tool: Tool, asked: Sequence[Message], candidate: Candidate, session: Session) -> Candidate:
         """Run a program, and those that mend it, until one prints an answer or there is no budget for another."""
-        ran = await session.use(tool, candidate)
+        ran, result = await session.use(tool, candidate)
         for _ in range(self.repair):
             if ran.answer is not None or not ran.sample.ok:
                 break
             failed = ran.sample.text.strip() or "(no program)"
-            error = (await tool.run(ran.sample.text, session.query)).error or "It printed no answer."
+            error = result.error or "It printed no answer."
             messages = [
                 *asked,
                 {"role": "assistant", "content": failed},
@@ -83,7 +83,7 @@ class ProgramOfThought(Strategy):
                 mended = await session.generate(messages, kind="revise", force_answer=0)
             except BudgetExhausted:
                 break  # the programs that there are have their votes
-            ran = await session.use(tool, mended)
+            ran, result = await session.use(tool, mended)
         return ran
 
 

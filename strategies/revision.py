@@ -16,7 +16,7 @@ from ttc.strategies.chain import Chain, ChainVote
 from ttc.strategies.nested import NestedSpec, decide, required_by
 from ttc.strategy import Strategy
 from ttc.types import Candidate, Query
-from ttc.verifier import passes
+from ttc.verifier import passes, refuse_joint
 
 __all__ = ["Revision"]
 
@@ -58,6 +58,7 @@ class Revision(Strategy):
 
     async def solve(self, query: Query, session: Session) -> None:
         """Let the chains grow by themselves, and consume their attempts round by round in the order of the chains."""
+        refuse_joint(session.verifier, by=self.name)
         async with anyio.create_task_group() as group:
             await self.consume(query, session, group)
             group.cancel_scope.cancel()

@@ -80,7 +80,7 @@ async def test_what_stays_undecided_counts_as_different_and_is_said() -> None:
     assert outcome.answer in ("23", "3")
     noted = [set(e["answers"]) for e in outcome.trace if e["event"] == "undecided"]
     assert noted == [{"13", "23"}, {"13", "3"}]
-    assert outcome.warnings == ("some answers could not be compared in time, and count as different",)
+    assert outcome.warnings == ("some answers could not be told apart or together, and count as different",)
 
 
 @pytest.mark.anyio

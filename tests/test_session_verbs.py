@@ -46,9 +46,12 @@ async def test_what_is_scored_together_is_scored_anew_as_each_one_arrives() -> N
 
 
 @pytest.mark.anyio
-async def test_a_vote_weighs_each_by_itself_and_says_so() -> None:
-    with pytest.raises(ConfigurationError, match=r"scores candidates together.*take best_of_n"):
-        await solve("?", "majority:n=2,weights=score", Scripted(lambda _: "1"), verifier=Agreement())
+@pytest.mark.parametrize("strategy", ["majority:n=2,weights=score", "revision:chains=2,length=2"])
+async def test_who_weighs_each_by_itself_says_so(strategy: str) -> None:
+    model = Scripted(lambda _: "1")
+    with pytest.raises(ConfigurationError, match=r"'agreement' scores candidates together.*take best_of_n"):
+        await solve("?", strategy, model, verifier=Agreement())
+    assert model.requests == []
 
 
 @dataclass
@@ -126,7 +129,9 @@ class Summing(Strategy):
         """Propose what the tool made of each."""
         async with session.sample(n=2) as samples:
             async for candidate in samples:
-                session.propose(await session.use(Sum(), candidate))
+                summed, result = await session.use(Sum(), candidate)
+                assert bool(result.error) == (summed.answer is None)
+                session.propose(summed)
 
 
 @pytest.mark.anyio

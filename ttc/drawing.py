@@ -297,7 +297,7 @@ class Drawing:
             for other in undecided:
                 self.note("undecided", answers=[candidate.answer, other])
             if undecided:
-                self.warn("some answers could not be compared in time, and count as different")
+                self.warn("some answers could not be told apart or together, and count as different")
         return candidate
 
     def _count(self, candidate: Candidate, *, note: bool = True) -> Candidate:

@@ -17,7 +17,7 @@ from ttc.foreign import ForeignLease, lease_foreign
 from ttc.ledger import Ledger
 from ttc.progress import Progress, Proposal
 from ttc.seeds import hashed
-from ttc.tool import Tool
+from ttc.tool import Tool, ToolResult
 from ttc.types import Candidate, Message
 from ttc.verifier import Critic, StepScorer, Verdict, Verifier, in_unit, is_joint
 
@@ -141,10 +141,11 @@ class Session(Drawing):
 
     # -- what costs no tokens of the model ---------------------------------------------------------------------------
 
-    async def use(self, tool: Tool, candidate: Candidate) -> Candidate:
+    async def use(self, tool: Tool, candidate: Candidate) -> tuple[Candidate, ToolResult]:
         """Run a tool on a candidate's text; the answer is what is read out of the tool's output. Costs no tokens.
 
-        What the tool could not do is noted in the trace, and the candidate has no answer then.
+        Returns:
+            The candidate with that answer, or with none where the tool failed, and what the tool said.
         """
         result = await tool.run(candidate.sample.text, self.query)
         answer = None if result.error else self.query.answer_type.extract(result.output)
@@ -158,7 +159,7 @@ class Session(Drawing):
             output=result.output[-SHOWN:],
             error=result.error[-SHOWN:],
         )
-        return await self._settle(Candidate(answer, candidate.sample, candidate.score))
+        return await self._settle(Candidate(answer, candidate.sample, candidate.score)), result
 
     async def foreign_call(
         self, model: str, prompt_tokens: int, *, kind: str = "reward", price: Price | None = None

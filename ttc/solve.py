@@ -76,6 +76,9 @@ async def solve(
         seed=seed,
         strategy=strategy.spec,
     )
+    for judge in (verifier, comparator):
+        if getattr(judge, "asks_model", False):
+            session.check_model(getattr(judge, "model", ""))
     if isinstance(verifier, Preparing):
         await verifier.prepare()
     began = anyio.current_time()

@@ -25,6 +25,7 @@ __all__ = [
     "make_comparator",
     "make_verifier",
     "passes",
+    "refuse_joint",
 ]
 
 
@@ -92,6 +93,19 @@ class StepScorer(Protocol):
 def is_joint(verifier: Verifier | None) -> bool:
     """Whether a verifier's scores depend on the query's other candidates."""
     return bool(getattr(verifier, "joint", False))
+
+
+def refuse_joint(verifier: Verifier | None, *, by: str) -> None:
+    """Refuse a verifier that scores candidates together, where a strategy weighs each by itself.
+
+    Raises:
+        ConfigurationError: it does; says which strategy works with it.
+    """
+    if verifier is not None and is_joint(verifier):
+        raise ConfigurationError(
+            f"{by}: verifier '{verifier.name}' scores candidates together, and {by} weighs each by itself: take "
+            "best_of_n, which scores all of them anew as each one arrives"
+        )
 
 
 def passes(verifier: Verifier | None, candidate: Candidate) -> bool:

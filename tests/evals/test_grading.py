@@ -11,6 +11,8 @@ import pytest
 from ttc.errors import ConfigurationError
 from ttc.evals.config import EvalConfig
 from ttc.evals.grading import AnswerGrader, Grade
+from ttc.evals.judge_grader import JudgeGrader
+from ttc.evals.learning import Row, train_learned
 from ttc.evals.problem import Problem
 from ttc.evals.report.run_card import warnings
 from ttc.evals.runner import run_eval
@@ -18,7 +20,7 @@ from ttc.evals.store import read_units
 from ttc.evals.suite import Suite
 from ttc.evals.tables import footnotes
 from ttc.models.scripted import Scripted
-from ttc.types import Query
+from ttc.types import Query, Sample
 
 
 @dataclass
@@ -157,3 +159,34 @@ async def test_what_is_doubtful_about_a_suite_is_said_and_kept(tmp_path: Path) -
     (said,) = run.progress.warnings
     assert said == "twice: 1 pair (a and b) of problems are nearly the same, and count twice"
     assert warnings(run.summary, read_units(run.directory)) == [said]
+
+
+@pytest.mark.anyio
+async def test_the_judge_that_selects_may_not_grade(tmp_path: Path) -> None:
+    one = Scripted(lambda request: "Yes" if request.choices else "7", name="one")
+    problems = [Problem(Query.of("What is 3 + 4?", answer_type="free_text"), "seven")]
+    settings = config(Suite("free", problems, grader=JudgeGrader(one)), tmp_path, "best_of_n:n=2")
+    with pytest.raises(ConfigurationError, match="verifier 'judge' and the grader ask the same model"):
+        await run_eval(settings.model_copy(update={"verifier": "judge"}), one)
+    assert [r.kind for r in one.requests] == []
+    run = await run_eval(settings.model_copy(update={"comparator": None, "verifier": "self_certainty"}), logged(one))
+    assert run.progress.right == {"best_of_n:n=2": [True]}
+
+
+def logged(model: Scripted) -> Scripted:
+    """The same model under its own name, with logprobs."""
+    return Scripted(lambda _: Sample(text="7", logprobs=(-0.1,), top_logprobs=((-0.1, -2.0),)), name=model.name)
+
+
+@pytest.mark.anyio
+async def test_a_learned_verifier_is_not_evaluated_on_what_it_learned_from(tmp_path: Path) -> None:
+    rows = [
+        Row(str(n), str(n), {"agreeing": share, "log_tokens": 2.0}, correct)
+        for n in range(10)
+        for share, correct in ((0.75, True), (0.25, n < 3))
+    ]
+    file = tmp_path / "learned.json"
+    file.write_text(train_learned(rows, sources=["made"]).model_dump_json())
+    settings = config(suite(Strict(lambda *_: "right")), tmp_path, "best_of_n:n=2")
+    with pytest.raises(ConfigurationError, match=r"trained on 3 of these 3 problems \(0, \.\.\.\)"):
+        await run_eval(settings.model_copy(update={"verifier": f"learned:path={file}"}), model())

@@ -32,12 +32,15 @@ def test_is_registered_under_its_name(name: str, kind: AnswerType) -> None:
     [
         (NUMBER, " 7.", "7"),
         (MATHS, "x+1}.", "x+1"),
-        (MATHS, r"11,\! 111. That is all!", r"11,\! 111"),
         (CHOICE, "B).", "B"),
     ],
 )
 def test_what_follows_the_cue_is_the_answer(kind: AnswerType, more: str, answer: str) -> None:
     assert kind.extract("First 12 + 30 is" + kind.cue + more) == answer
+
+
+def test_a_thin_space_ends_no_sentence() -> None:
+    assert MATHS.extract(r"The answer is 11,\! 111. That is all!") == r"11,\! 111"
 
 
 # -- reading numbers --------------------------------------------------------------------------------------------------

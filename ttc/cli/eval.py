@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import anyio
 import typer
@@ -16,6 +16,7 @@ from rich.console import Console
 from ttc.cli.completion import strategy_names
 from ttc.cli.connection import DEFAULT_URL, connect
 from ttc.cli.limits import with_max_tokens
+from ttc.cli.unsafe import UnsafeLocalExec
 from ttc.errors import ConfigurationError, MissingExtra
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def eval_command(
     run_id: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     resume: Annotated[str | None, typer.Option(help="Finish this run, with its own settings.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings in TOML; options override them.")] = None,
+    unsafe_local_exec: UnsafeLocalExec = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, everything else on stderr.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Make no figures and no page.")] = False,
 ) -> None:
@@ -115,7 +117,7 @@ def _settings(file: Path | None, given: dict[str, Any], runs: Path) -> EvalConfi
     if not data.get("suites"):
         raise ConfigurationError("name a suite, e.g. 'ttc eval arithmetic' (see 'ttc list'), or a run with --resume")
     needs = frozenset[str]().union(*(make_strategy(s).requires() for s in data.get("strategies", ())))
-    for need, default in (("verifier", _verifier_for(data["suites"])), ("comparator", "judge")):
+    for need, default in (("verifier", _verifier_for(cast("Sequence[str]", data["suites"]))), ("comparator", "judge")):
         if need in needs:
             data.setdefault(need, default)
     return read_config(data)

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from ttc.cli.completion import answer_type_names, suite_names
 from ttc.cli.counting import counting
+from ttc.cli.unsafe import UnsafeLocalExec
 from ttc.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ def grade(
     id_field: Annotated[str, typer.Option(help="Column of the id; else id, task_id, problem ...")] = "",
     text_field: Annotated[str, typer.Option(help="Column of the text; else completion, text, response ...")] = "",
     out: Annotated[Path | None, typer.Option(help="Write the verdicts here, as JSONL.")] = None,
-    unsafe_local_exec: Annotated[
-        bool, typer.Option("--unsafe-local-exec", help="Run programs without a jail where this machine has none.")
-    ] = False,
+    unsafe_local_exec: UnsafeLocalExec = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Grade completions: accuracy with its error, pass@k, and what was undecided or had no answer.
@@ -48,14 +47,11 @@ def grade(
     """
     from ttc.evals.completions import of_columns, of_suite, summarise
     from ttc.evals.suite import load_suite
-    from ttc.verifiers.code import allow_unsafe
 
     if (suite is None) == (gold_field is None):
         raise ConfigurationError("give either --suite, or --gold-field with --answer-type, to say what is right")
     if suite is not None and answer_type is not None:
         raise ConfigurationError(f"--answer-type {answer_type}: the suite says how its answers compare")
-    if unsafe_local_exec:
-        allow_unsafe()
     loaded = load_suite(suite) if suite is not None else None
     if loaded is not None:
         completions = of_suite(file, loaded, id_field=id_field, text_field=text_field)

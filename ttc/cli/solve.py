@@ -13,6 +13,7 @@ import typer
 from ttc.cli.completion import strategy_names
 from ttc.cli.connection import DEFAULT_URL, connect
 from ttc.cli.limits import limits
+from ttc.cli.unsafe import UnsafeLocalExec
 from ttc.errors import ConfigurationError
 from ttc.types import Outcome, Query, Sampling, Usage
 
@@ -31,8 +32,8 @@ def solve_command(
     base_url: Annotated[str, typer.Option(envvar="TTC_BASE_URL", help="A vLLM server.")] = DEFAULT_URL,
     model: Annotated[str | None, typer.Option(help="Model name; by default the only one served.")] = None,
     up: Annotated[str | None, typer.Option(help="Start a server for this model first, e.g. smollm2.")] = None,
-    answer: Annotated[str, typer.Option(help="Answer type: text, number, maths, choice.")] = "number",
-    verifier: Annotated[str | None, typer.Option(help="What scores samples: self_certainty or judge.")] = None,
+    answer: Annotated[str, typer.Option(help="Answer type, e.g. number, maths, choice, json, code.")] = "number",
+    verifier: Annotated[str | None, typer.Option(help="What scores samples, e.g. judge or mean_logprob.")] = None,
     comparator: Annotated[str | None, typer.Option(help="What compares two samples, in tournaments: judge.")] = None,
     sample_tokens: Annotated[int, typer.Option(min=1, help="Cap on the generated tokens of one sample.")] = 512,
     temperature: Annotated[float, typer.Option(min=0)] = 0.7,
@@ -45,6 +46,7 @@ def solve_command(
     deadline: Annotated[float | None, typer.Option(help="Seconds; the best answer by then is returned.")] = None,
     seed: Annotated[int, typer.Option()] = 0,
     trace: Annotated[bool, typer.Option("--trace", help="Show what happened, as a tree.")] = False,
+    unsafe_local_exec: UnsafeLocalExec = False,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Solve one prompt, and show the answer and what it cost."""

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from ttc.cli.completion import suite_names
 from ttc.cli.counting import counting
+from ttc.cli.unsafe import UnsafeLocalExec
 from ttc.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ def verify(
         str, typer.Option("--suite", help="e.g. humaneval:path=FILE (see 'ttc list').", autocompletion=suite_names)
     ],
     canonical: Annotated[bool, typer.Option("--canonical", help="Run the suite's reference solutions.")] = False,
-    unsafe_local_exec: Annotated[
-        bool, typer.Option("--unsafe-local-exec", help="Run programs without a jail where this machine has none.")
-    ] = False,
+    unsafe_local_exec: UnsafeLocalExec = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check a suite and this machine: every reference solution must pass its public and hidden tests in the sandbox.
@@ -51,15 +50,13 @@ def verify(
     Exits with 1 if one does not.
     """
     from ttc.evals.suite import load_suite
-    from ttc.verifiers.code import allow_unsafe, shared_sandbox
+    from ttc.verifiers.code import shared_sandbox
 
     if not canonical:
         raise ConfigurationError(
             f"say what to verify: --canonical runs the reference solutions of {suite}; completions of a model are "
             f"graded by 'ttc grade FILE --suite {suite}'"
         )
-    if unsafe_local_exec:
-        allow_unsafe()
     loaded = load_suite(suite)
     missing = [p.query.id for p in loaded.problems if not p.reference]
     if len(missing) == len(loaded.problems):

@@ -39,6 +39,7 @@ class VLLMServer(LiveModel):
 
     Attributes:
         base_url: the first server's URL, without ``/v1``.
+        base_urls: those of all servers.
         context: the model's context length in tokens, where the server tells.
     """
 
@@ -93,7 +94,8 @@ class VLLMServer(LiveModel):
             probe_every=probe_every,
             sleep=sleep,
         )
-        self.base_url = self._replicas.urls[0]
+        self.base_urls = tuple(self._replicas.urls)
+        self.base_url = self.base_urls[0]
         self.context: int | None = None
         self._wanted = model
         self._lag = Lag(stream_interval)
