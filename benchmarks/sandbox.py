@@ -61,9 +61,7 @@ async def main(repeats: int) -> None:
     began = time.perf_counter()
     await sandbox.execute("")
     started = time.perf_counter() - began
-    print(
-        f"isolation {sandbox.isolation}, {sandbox.size} workers; the first call, with its attacks: {started * 1e3:.0f} ms"
-    )
+    print(f"isolation {sandbox.isolation}, {sandbox.size} workers; the first call {started * 1e3:.0f} ms")
     print(f"load of the machine before: {os.getloadavg()[0]:.1f}")
     for name, (job, several) in jobs(sandbox).items():
         times: list[float] = []

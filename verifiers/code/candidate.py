@@ -94,11 +94,15 @@ class _Objects:
         self._numbers: dict[int, int] = {}
 
     def number(self, value: Any) -> list[Any]:
-        """The object's number, and its type's name to show; the same object has the same number."""
+        """The object's number, its type's name to show, and whether it is true; the same object has one number."""
         number = self._numbers.setdefault(id(value), len(self.known))
         if number == len(self.known):
             self.known.append(value)
-        return [number, str(getattr(value, "__name__", None) or type(value).__name__)[:80], callable(value)]
+        try:
+            truth = bool(value)
+        except Exception:  # some objects are neither
+            truth = True
+        return [number, str(getattr(value, "__name__", None) or type(value).__name__)[:80], truth]
 
 
 _ACTIONS: dict[str, Any] = {

@@ -89,10 +89,10 @@ class Remote:
             raise CandidateEnded(f"no answer that can be read: {type(error).__name__}") from error
 
     def _known(self, inside: Any) -> Opaque:
-        number, name, _ = inside
-        if type(number) is not int or type(name) is not str:
+        number, name, truth = inside
+        if type(number) is not int or type(name) is not str or type(truth) is not bool:
             raise Malformed("no object")
-        return Opaque(self, number, name)
+        return Opaque(self, number, name, truth)
 
     def _raise(self, raised: Any) -> None:
         nearest, name, text = raised
@@ -143,19 +143,21 @@ def _followed(ours: Any, theirs: Any) -> Any:
 class Opaque:
     """One of the candidate's objects: it can be passed back, called, asked for attributes and items, and no more.
 
-    It is equal to itself alone; comparing it with anything else, or asking whether it is true, is a TypeError: the
-    candidate would be judging itself.
+    It is equal to itself alone, and comparing it with anything else is a TypeError: the candidate would be judging
+    itself. It is as true as it was when it came.
     """
 
-    __slots__ = ("_ttc_name", "_ttc_number", "_ttc_remote")
+    __slots__ = ("_ttc_name", "_ttc_number", "_ttc_remote", "_ttc_truth")
     _ttc_name: str
     _ttc_number: int
     _ttc_remote: Remote
+    _ttc_truth: bool
 
-    def __init__(self, remote: Remote, number: int, name: str) -> None:
+    def __init__(self, remote: Remote, number: int, name: str, truth: bool) -> None:
         object.__setattr__(self, "_ttc_remote", remote)
         object.__setattr__(self, "_ttc_number", number)
         object.__setattr__(self, "_ttc_name", name)
+        object.__setattr__(self, "_ttc_truth", truth)
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         """Have the candidate call it, and return what comes back."""
@@ -204,7 +206,7 @@ class Opaque:
         return not self == other
 
     def __bool__(self) -> bool:
-        raise TypeError(f"{self!r} is neither true nor false: it is no plain data")
+        return self._ttc_truth
 
 
 class CandidateNames(dict[str, Any]):

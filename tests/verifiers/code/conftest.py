@@ -38,7 +38,7 @@ async def canary_tree(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Path]:
     assert digest(tree) == before
     honest = await sandbox.check("def double(x): return 2 * x", ["assert double(4) == 8", "assert double(1) == 3"])
     assert [result.status for result in honest] == ["passed", "failed"]
-    assert jailed_processes() <= sandbox.size
+    assert jailed_processes() == []
 
 
 def digest(tree: Path) -> str:
@@ -50,14 +50,28 @@ def digest(tree: Path) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def jailed_processes(parent: int | None = None) -> int:
-    """How many processes of the sandbox there are for a parent, this process by default; zygotes and children alike."""
+def sandbox_processes(parent: int | None = None) -> list[int]:
+    """The process ids of a parent's sandboxes, of this process's by default; zygotes and children alike."""
     mark = f"ttc sandbox of process {os.getpid() if parent is None else parent}\n".encode()
-    found = 0
+    found: list[int] = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                found += mark in (folder / "cmdline").read_bytes()
+                if mark in (folder / "cmdline").read_bytes():
+                    found.append(int(folder.name))
             except OSError:
                 continue  # it ended meanwhile
+    return found
+
+
+def jailed_processes() -> list[int]:
+    """Those of this process's sandboxes that are no zygotes: children of zygotes, and whatever escaped from one."""
+    found: list[int] = []
+    for process in sandbox_processes():
+        try:
+            parent = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent != os.getpid():
+            found.append(process)
     return found

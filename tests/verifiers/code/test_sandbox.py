@@ -108,10 +108,29 @@ assert xs == [[1, 9], [2]] and d == {"old": [], "new": {1}} and old == []
 
 async def test_what_a_test_cannot_do_is_an_error_and_no_pass(sandbox: Sandbox):
     source = "def apply(f, x): return f(x)\nclass Thing: pass\ndef thing(): return Thing()\n"
-    tests = ["assert apply(lambda x: x, 1) == 1", "assert thing()", "assert thing() != 1", "assert not thing() == 1"]
+    tests = [
+        "assert apply(lambda x: x, 1) == 1",
+        "assert thing() == thing()",
+        "assert thing() != 1",
+        "assert not thing() == 1",
+    ]
     results = await sandbox.check(source, tests)
     assert [result.status for result in results] == ["error"] * 4
     assert "no plain data" in results[0].detail
+
+
+async def test_objects_of_the_program_are_as_true_as_they_were(sandbox: Sandbox):
+    source = "import re\ndef find(x): return re.match('a', x)\nclass No:\n    def __bool__(self): return False\n"
+    assert (
+        await statuses(sandbox, source, ["assert find('ab')", "assert not find('b')", "assert not No()"])
+        == ["passed"] * 3
+    )
+
+
+async def test_an_entry_point_may_have_the_name_of_a_builtin(sandbox: Sandbox):
+    source = "def sum(a, b): return a * 100 + b"
+    assert await statuses(sandbox, source, ["assert sum(3, 4) == 304"], entry_point="sum") == ["passed"]
+    assert await statuses(sandbox, source, ["assert sum([3, 4]) == 7"]) == ["passed"]
 
 
 async def test_common_modules_and_threads_work_in_the_jail(sandbox: Sandbox):
