@@ -15,10 +15,10 @@ from ttc.evals.suites.humaneval import completion_problem
 from ttc.evals.suites.mbpp import MATCHES, as_truth, asked_for
 from ttc.evals.suites.published import PublishedSuite
 from ttc.evals.suites.rows import Hub, Row
-from ttc.evals.suites.shown_tests import asserts, calls, parsed
 from ttc.types import Query
 from ttc.verifiers.code import Limits
 from ttc.verifiers.code.answer_type import CodeAnswer
+from ttc.verifiers.code.shown_tests import asserts, calls, parsed
 
 __all__ = ["HumanEvalPlus", "MBPPPlus"]
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ttc.evals.suites.shown_tests import asserts, parsed
+from ttc.verifiers.code.shown_tests import asserts, parsed
 
 __all__ = ["Kinds", "kinds_of", "restored"]
 

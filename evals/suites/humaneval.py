@@ -13,10 +13,10 @@ from ttc.evals.problem import Problem
 from ttc.evals.suite import Suite
 from ttc.evals.suites.published import PublishedSuite
 from ttc.evals.suites.rows import Hub, Row, file_rows
-from ttc.evals.suites.shown_tests import calls, docstring_asserts, split_prompt
 from ttc.types import ProgramTest, Query
 from ttc.verifiers.code import Limits
 from ttc.verifiers.code.answer_type import CodeAnswer
+from ttc.verifiers.code.shown_tests import calls, docstring_asserts, split_prompt
 
 __all__ = ["HumanEval", "completion_problem"]
 

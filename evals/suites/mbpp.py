@@ -9,10 +9,10 @@ from ttc.evals.grading import Grader, TestsGrader
 from ttc.evals.problem import Problem
 from ttc.evals.suites.published import PublishedSuite
 from ttc.evals.suites.rows import Hub, Row
-from ttc.evals.suites.shown_tests import calls, parsed
 from ttc.types import Query
 from ttc.verifiers.code import Limits
 from ttc.verifiers.code.answer_type import CodeAnswer
+from ttc.verifiers.code.shown_tests import calls, parsed
 
 __all__ = ["MATCHES", "MBPP", "as_truth", "asked_for"]
 

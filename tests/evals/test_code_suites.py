@@ -22,7 +22,7 @@ from ttc.evals.problem import Problem
 from ttc.evals.suite import Suite, load_suite
 from ttc.evals.suites.evalplus_inputs import kinds_of, restored
 from ttc.evals.suites.mbpp import as_truth
-from ttc.evals.suites.shown_tests import asserts, calls, docstring_asserts, split_prompt
+from ttc.verifiers.code.shown_tests import asserts, calls, docstring_asserts, split_prompt
 from ttc.types import Query
 from ttc.verifiers.code import Limits, TestResult, shared_sandbox
 from ttc.verifiers.code.answer_type import CodeAnswer

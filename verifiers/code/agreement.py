@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ttc.session import Session
 from ttc.types import Candidate, ProgramTest, Query
-from ttc.verifiers.code.public_tests import NO_PUBLIC_TESTS
+from ttc.verifiers.code.public_tests import NO_PUBLIC_TESTS, public_tests
 from ttc.verifiers.code.scoring import agreement_score
 from ttc.verifiers.code.tested import ready, run_tests
 from ttc.verifiers.code.written_tests import write_tests
@@ -50,7 +50,7 @@ class Agreement(BaseModel):
             BudgetExhausted: no tokens for the call that writes tests.
             ConfigurationError: tests are to be written, and the query's answer type names no function.
         """
-        tests: list[ProgramTest] = list(query.public_tests) if self.tests != "written" else []
+        tests: list[ProgramTest] = list(public_tests(query)) if self.tests != "written" else []
         if self.tests == "public" and not tests:
             session.warn(NO_PUBLIC_TESTS)
         if self.tests != "public":

@@ -32,7 +32,7 @@ class CodeAnswer:
 
     Attributes:
         entry_point: the function or class that is asked for; empty for a program that is run as a whole.
-        probes: expressions that call it, such as ``"double(3)"``. Without any, programs that differ stay undecided.
+        probes: expressions that call it, such as ``"double(3)"``. Without any, layout alone decides.
         preamble: trusted source that comes before the program: imports and functions that the prompt gives.
     """
 
@@ -69,7 +69,7 @@ class CodeAnswer:
             SandboxUnavailable: this machine cannot jail a program.
         """
         if not self.probes:
-            return "undecided"
+            return "different"
         return same_behaviour(await self._behaviour(a), await self._behaviour(b))
 
     async def _behaviour(self, answer: str) -> Seen:
@@ -92,13 +92,15 @@ class CodeAnswer:
 def same_behaviour(a: Sequence[tuple[str, str]], b: Sequence[tuple[str, str]]) -> Equality:
     """Compare what two programs did, probe by probe, as (status, text of the value).
 
-    Equal are those that did the same everywhere and yielded a value somewhere. Where both fail in the same way
-    everywhere that stays undecided, and where one ran out of time that counts as no observation.
+    Equal are those that did the same everywhere and yielded a value somewhere: two that fail everywhere have nothing in
+    common but that. A time that ran out is no observation, and leaves it undecided.
     """
     pairs = [(x, y) for x, y in zip(a, b, strict=True) if "timeout" not in (x[0], y[0])]
     if any(_shown(x) != _shown(y) for x, y in pairs):
         return "different"
-    return "equal" if len(pairs) == len(a) and any(x[0] == "passed" for x, _ in pairs) else "undecided"
+    if len(pairs) < len(a):
+        return "undecided"
+    return "equal" if any(x[0] == "passed" for x, _ in pairs) else "different"
 
 
 def _shown(observed: tuple[str, str]) -> tuple[str, str]:

@@ -175,7 +175,7 @@ def test_the_preamble_comes_first() -> None:
         (TIMES, TIMES + "  # the same", "equal"),
         (TIMES, WRONG, "different"),
         (TIMES, BROKEN, "different"),
-        (BROKEN, "def double(x)", "undecided"),
+        (BROKEN, "def double(x)", "different"),
         ("double = lambda x: 2 * x", TIMES, "equal"),
         ("def double(x):\n    return [x, x]", "def double(x):\n    return (x, x)", "different"),
     ],
@@ -186,8 +186,8 @@ async def test_programs_are_the_same_when_they_do_the_same(a: str, b: str, found
 
 
 @pytest.mark.anyio
-async def test_without_probes_programs_that_differ_are_undecided() -> None:
-    assert await decide(CodeAnswer("double"), TIMES, PLUS) == "undecided"
+async def test_without_probes_programs_that_differ_are_different() -> None:
+    assert await decide(CodeAnswer("double"), TIMES, PLUS) == "different"
 
 
 @pytest.mark.anyio
@@ -202,11 +202,11 @@ async def test_the_preamble_is_there_when_a_program_runs() -> None:
         ([("passed", "1"), ("error", "ValueError: 1")], [("passed", "1"), ("error", "ValueError: 2")], "equal"),
         ([("passed", "1"), ("error", "ValueError: 1")], [("passed", "1"), ("error", "KeyError: 1")], "different"),
         ([("passed", "1"), ("error", "ValueError: 1")], [("passed", "1"), ("passed", "2")], "different"),
-        ([("error", "ValueError")], [("error", "ValueError")], "undecided"),
+        ([("error", "ValueError")], [("error", "ValueError")], "different"),
         ([("error", "ValueError")], [("error", "KeyError")], "different"),
         ([("passed", "1"), ("timeout", "")], [("passed", "1"), ("passed", "2")], "undecided"),
         ([("passed", "1"), ("timeout", "")], [("passed", "3"), ("passed", "2")], "different"),
-        ([], [], "undecided"),
+        ([], [], "different"),
     ],
 )
 def test_behaviour_is_compared_probe_by_probe(a: list[tuple[str, str]], b: list[tuple[str, str]], found: str) -> None:

@@ -13,6 +13,7 @@ from ttc.session import Session
 from ttc.types import Candidate, Request, Sample
 from ttc.verifiers.code.answer_type import CodeAnswer
 from ttc.verifiers.code.public_tests import PublicTests
+from ttc.verifiers.code.shown_tests import shown_tests
 
 TESTS = ("assert add(1, 2) == 3", "assert add(-1, 1) == 0", "assert add(0.5, 0.25) == 0.75")
 RIGHT = "def add(a, b):\n    return a + b"
@@ -149,3 +150,39 @@ async def test_a_query_is_refused_where_programs_cannot_be_jailed(monkeypatch: p
     with pytest.raises(SandboxUnavailable, match="--unsafe-local-exec"):
         await solve(QUERY, "best_of_n:n=2", model, verifier="public_tests", sampling=Sampling(max_tokens=64))
     assert model.requests == []
+
+
+PROMPT = """Write this function:
+
+def double(x):
+    '''Twice x.
+
+    >>> double(2)
+    4
+    >>> double("a")
+    'aa'
+    >>> triple(1)
+    3
+    '''
+
+It must not print. For example, assert double(1) == 2 holds.
+assert double(5) == 10
+"""
+
+
+def test_the_tests_that_a_prompt_shows_are_read_out_of_it() -> None:
+    shown = ("assert double(2) == 4", "assert double('a') == 'aa'", "assert double(5) == 10")
+    assert shown_tests(PROMPT) == shown_tests(PROMPT, "double") == shown
+    assert shown_tests("What is 2 + 2?\n>>> f(1)\n2") == ()  # no function is asked for
+    assert shown_tests(PROMPT + " " * 16_384) == ()
+
+
+@pytest.mark.anyio
+async def test_a_prompt_with_examples_needs_no_public_tests_beside_it() -> None:
+    replies = ["def double(x): return x + 2", "def double(x): return 2 * x"]
+    model = Scripted(lambda request: replies[request.index])
+    outcome = await solve(
+        Query.of(PROMPT, answer_type=CodeAnswer("double")), "best_of_n:n=2", model, verifier="public_tests"
+    )
+    assert outcome.answer == replies[1]
+    assert outcome.warnings == ()

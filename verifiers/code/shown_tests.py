@@ -9,9 +9,11 @@ import ast
 import re
 import warnings
 
-__all__ = ["asserts", "calls", "docstring_asserts", "parsed", "split_prompt"]
+__all__ = ["asserts", "calls", "docstring_asserts", "parsed", "shown_tests", "split_prompt"]
 
 _PROMPT = ">>>"
+_LONGEST_PROMPT = 16_384
+_DEFINED = re.compile(r"^[ \t]*+(?:async )?def[ \t]++(\w+)[ \t]*+\(", re.MULTILINE)
 _BEFORE = re.compile(r"^\s*+(?:>>> |\* |- |for )?+")
 _SIGN = re.compile(r"\s*+(?:# )?+(?:==>|=>|->|==|=|➞|should return|returns)\s*+")
 
@@ -23,7 +25,24 @@ def docstring_asserts(prompt: str, entry_point: str) -> tuple[str, ...]:
     notations, exceptions.
     """
     function = _function(prompt, entry_point)
-    lines = ((ast.get_docstring(function) if function else None) or "").splitlines()
+    return _examples(((ast.get_docstring(function) if function else None) or "").splitlines(), entry_point)
+
+
+def shown_tests(prompt: str, entry_point: str = "") -> tuple[str, ...]:
+    """Return the tests that a prompt in words shows, wherever they stand in it: asserts, and examples as above.
+
+    Args:
+        prompt: what was asked; one of more than 16,384 characters is not searched.
+        entry_point: the function that is asked for; by default the last one whose ``def`` stands in the prompt.
+    """
+    if len(prompt) > _LONGEST_PROMPT:
+        return ()
+    entry_point = entry_point or next((m[1] for m in reversed(list(_DEFINED.finditer(prompt)))), "")
+    written = (test for test in asserts(prompt) if entry_point in _called(test))
+    return tuple(dict.fromkeys((*_examples(prompt.splitlines(), entry_point), *written))) if entry_point else ()
+
+
+def _examples(lines: list[str], entry_point: str) -> tuple[str, ...]:
     found: list[str] = []
     for i, line in enumerate(lines):
         example = _arrow(line, entry_point) or _session(lines[i:])
