@@ -15,29 +15,21 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from ttc.errors import ConfigurationError, MissingExtra, SandboxUnavailable
-from ttc.verifiers.code import landlock, seccomp
+from ttc.errors import ConfigurationError, SandboxUnavailable
 from ttc.verifiers.code.canaries import try_canaries
+from ttc.verifiers.code.safety import jail_filter, unavailable
 from ttc.verifiers.code.trial import Cancelled, Trial
 from ttc.verifiers.code.verdicts import Execution, Limits, Observation, TestResult
 from ttc.verifiers.code.worker import Setting, Worker, WorkerLost
 
-__all__ = ["Sandbox", "allow_unsafe", "shared_sandbox"]
+__all__ = ["Sandbox", "shared_sandbox"]
 
-_UNSAFE, _BUBBLEWRAP = "TTC_UNSAFE_LOCAL_EXEC", "TTC_BUBBLEWRAP"
+_BUBBLEWRAP = "TTC_BUBBLEWRAP"
 _ATTEMPTS = 3  # of a job whose zygote is lost, which is never the job's own doing
 _CLOSING_SECONDS = 5
 _NO_LIMITS = Limits()
 
 T = TypeVar("T")
-
-
-def allow_unsafe() -> None:
-    """Permit programs to run without a jail where this machine has none; for subprocesses too, by the environment.
-
-    They still run in processes of their own, with limits and deadlines, and with the rights of this user.
-    """
-    os.environ[_UNSAFE] = "1"
 
 
 class Sandbox:
@@ -69,7 +61,7 @@ class Sandbox:
         if self.size < 1:
             raise ConfigurationError(f"workers={workers}: a sandbox needs at least 1")
         wrapped = os.environ.get(_BUBBLEWRAP) == "1" if bubblewrap is None else bubblewrap
-        self._setting = Setting(_filter(), tuple(readable), wrapped)
+        self._setting = Setting(jail_filter(), tuple(readable), wrapped)
         self._slots: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         for _ in range(self.size):
             self._slots.put(None)
@@ -241,7 +233,7 @@ class Sandbox:
             try:
                 worker = Worker(self._setting)
             except WorkerLost as error:
-                raise _unavailable(str(error)) from error
+                raise unavailable(str(error)) from error
             self._alive.add(worker)
             if not self._tried:
                 try:
@@ -258,11 +250,11 @@ class Sandbox:
         try:
             succeeded = try_canaries(lambda source, stdin: trial.execute(worker, source, stdin))
         except (RuntimeError, WorkerLost) as error:
-            raise _unavailable(str(error)) from error
+            raise unavailable(str(error)) from error
         finally:
             trial.close()
         if succeeded:
-            raise _unavailable(f"attacks from inside the jail succeeded: {', '.join(succeeded)}")
+            raise unavailable(f"attacks from inside the jail succeeded: {', '.join(succeeded)}")
 
     def _drop(self, worker: Worker) -> None:
         with self._starting:
@@ -284,33 +276,6 @@ def shared_sandbox() -> Sandbox:
 
 _shared: Sandbox | None = None
 _sharing = threading.Lock()
-
-
-def _filter() -> bytes:
-    """The seccomp filter, or nothing where running without a jail is permitted and there is none."""
-    missing: list[str] = []
-    instructions = b""
-    if landlock.abi() < 1:
-        missing.append("Landlock (Linux 5.13 or later, with landlock among the security modules it was booted with)")
-    try:
-        instructions = seccomp.build_filter()
-    except MissingExtra:
-        missing.append("the package pyseccomp (pip install 'ttc-compute[code]', and libseccomp2 from the system)")
-    except OSError as error:
-        missing.append(f"seccomp: {error}")
-    if not missing:
-        return instructions
-    if os.environ.get(_UNSAFE) == "1":
-        return b""
-    raise _unavailable("it has no " + ", and no ".join(missing))
-
-
-def _unavailable(why: str) -> SandboxUnavailable:
-    return SandboxUnavailable(
-        f"programs that a model wrote cannot be jailed on this machine: {why}. Nothing was run. The jail needs Linux "
-        "5.13 or later with Landlock, pip install 'ttc-compute[code]' and libseccomp2. To run them all the same, with "
-        f"your own rights: --unsafe-local-exec (or {_UNSAFE}=1)."
-    )
 
 
 def _of_this_loop(variable: anyio.lowlevel.RunVar[anyio.CapacityLimiter], size: float) -> anyio.CapacityLimiter:
