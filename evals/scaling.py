@@ -80,6 +80,7 @@ def summarise(units: Iterable[UnitRecord], run: Mapping[str, Any] | None = None)
     series = _series(ordered, price)
     curves: list[Curve] = []
     comparisons: list[Comparison] = []
+    with_majority: list[Comparison] = []
     for group, problems in groups.items():
         mine = [s for s in (x.of(problems) for x in series) if s.readings]
         points = [(s, _point(s, group)) for s in mine]
@@ -87,6 +88,7 @@ def summarise(units: Iterable[UnitRecord], run: Mapping[str, Any] | None = None)
             of_it = tuple(p for s, p in points if (s.strategy, s.how) == (first.strategy, first.how))
             curves.append(Curve(strategy=first.strategy, group=group, how=first.how, points=of_it))
         comparisons += _compare(points, group)
+        with_majority += _compare_with_majority(points, group) if group == "all" else []
     return Summary(
         run=run,
         curves=tuple(curves),
@@ -96,6 +98,7 @@ def summarise(units: Iterable[UnitRecord], run: Mapping[str, Any] | None = None)
             tag: tuple(g.partition("=")[2] for g in groups if g.startswith(f"{tag}=")) for tag in ("level", "family")
         },
         judging=tuple(judging_of(ordered)),
+        against_majority=tuple(with_majority),
     )
 
 
@@ -253,17 +256,35 @@ def _compare(points: Sequence[tuple[_Series, Point]], group: str) -> list[Compar
     base = next(((s, p) for s, p in points if s.strategy == "single"), None)
     if base is None:
         return []
-    against, at = base
-    theirs = against.scores()
-    rivals = [(s, p) for s, p in points if s is not against and not s.scores().keys().isdisjoint(theirs)]
-    found = [paired_difference(s.scores(), theirs) for s, _ in rivals]
+    rivals = [(s, p) for s, p in points if s is not base[0]]
+    return _paired([(rival, base, "single") for rival in rivals], group)
+
+
+def _compare_with_majority(points: Sequence[tuple[_Series, Point]], group: str) -> list[Comparison]:
+    """Compare the largest point of every other strategy with the majority of as many samples, or of the most."""
+    votes = [(s, p) for s, p in points if s.strategy == "majority"]
+    if not votes:
+        return []
+    largest = {s.strategy: (s, p) for s, p in points if s.strategy not in ("single", "majority")}
+    pairs = [
+        (rival, next((v for v in votes if v[1].setting == rival[1].setting), votes[-1])) for rival in largest.values()
+    ]
+    return _paired([(rival, vote, f"majority {vote[1].setting}".strip()) for rival, vote in pairs], group)
+
+
+def _paired(pairs: Sequence[tuple[tuple[_Series, Point], tuple[_Series, Point], str]], group: str) -> list[Comparison]:
+    """Differences of points on the problems that both have, adjusted for how many are compared."""
+    scores = [(rival[0].scores(), base[0].scores()) for rival, base, _ in pairs]
+    met = [(pair, s) for pair, s in zip(pairs, scores, strict=True) if not s[0].keys().isdisjoint(s[1])]
+    found = [paired_difference(*s) for _, s in met]
     comparisons: list[Comparison] = []
-    for (series, point), d, p_holm in zip(rivals, found, holm([d.p for d in found]), strict=True):
-        mine, its = point.cost["thinking"], at.cost["thinking"]
+    for ((rival, base, against), _), d, p_holm in zip(met, found, holm([d.p for d in found]), strict=True):
+        mine, its = rival[1].cost["thinking"], base[1].cost["thinking"]
         comparisons.append(
             Comparison(
-                strategy=series.strategy,
-                setting=point.setting,
+                strategy=rival[0].strategy,
+                setting=rival[1].setting,
+                against=against,
                 group=group,
                 n=d.n,
                 difference=d.value,

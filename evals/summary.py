@@ -149,6 +149,7 @@ class Summary:
         run: what was run: id, model, suites, seeds, sampling (the parts of the run card that hold no time).
         curves: by strategy and group.
         comparisons: of every point with ``single``, where that was run.
+        against_majority: of every other strategy's largest point with the majority of as many samples, or of the most.
         problems: number of problems by group.
         classes: the groups of each tag, in the order to show them: ``{"level": ("easy", ...), "family": (...)}``.
         judging: of every configuration that compared candidates, how well it told right from wrong.
@@ -160,6 +161,7 @@ class Summary:
     problems: Mapping[str, int]
     classes: Mapping[str, tuple[str, ...]]
     judging: tuple[Judging, ...] = ()
+    against_majority: tuple[Comparison, ...] = ()
 
 
 def summary_to_json(summary: Summary) -> bytes:
@@ -179,4 +181,5 @@ def summary_from_json(raw: bytes | str) -> Summary:
         problems=data["problems"],
         classes={tag: tuple(values) for tag, values in data["classes"].items()},
         judging=tuple(Judging(**j) for j in data.get("judging", ())),
+        against_majority=tuple(Comparison(**c) for c in data.get("against_majority", ())),
     )

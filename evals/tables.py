@@ -75,6 +75,7 @@ def footnotes(summary: Summary) -> list[str]:
         if worst is not None and getattr(worst, name) > 0:
             where = f"{worst.strategy} {worst.setting}".strip()
             notes.append(f"{what}: up to {getattr(worst, name):.2g} ({where})")
+    notes += map(_beside, summary.against_majority)
     notes += map(judging_line, summary.judging)
     resolved = [c for c in summary.comparisons if c.group == "all" and c.credible]
     lost = sum(c.p_holm >= 0.05 for c in resolved)
@@ -83,6 +84,13 @@ def footnotes(summary: Summary) -> list[str]:
             f"{lost} of {len(resolved)} differences do not hold after Holm's correction for several comparisons"
         )
     return notes
+
+
+def _beside(c: Comparison) -> str:
+    """Say in a line how a strategy does against voting on as many samples, and at what part of its cost."""
+    cost = "" if c.cost_ratio is None else f", at {c.cost_ratio:.2f} of its thinking tokens"
+    figures = f"{100 * c.difference:+.1f} [{100 * c.low:+.1f}, {100 * c.high:+.1f}]"
+    return f"{c.strategy} {c.setting}".strip() + f" against {c.against}: {figures}{cost}: {c.verdict}"
 
 
 def judging_line(judging: Judging) -> str:

@@ -174,6 +174,23 @@ def test_comparisons_are_paired_with_single() -> None:
     assert all(c.p_holm >= c.p for c in found.values())
 
 
+def test_the_largest_points_are_compared_with_the_majority_of_as_many_samples() -> None:
+    voted = ["1", "1", "42", "42"]  # right from the third sample on
+    votes = [unit("majority", i, n=4, prefix=True, answers=voted if i % 2 else ["1"] * 4) for i in range(40)]
+    best = [unit("best_of_n", i, n=2, prefix=True, answers=["1", "42"]) for i in range(40)]
+    other = [unit("revision", i, answers=["42"] * 2) for i in range(40)]
+    summary = summarise([*votes, *best, *other])
+    found = {c.strategy: c for c in summary.against_majority}
+    assert {name: (c.setting, c.against, c.difference) for name, c in found.items()} == {
+        "best_of_n": ("n=2", "majority n=2", 1.0),
+        "revision": ("", "majority n=4", 0.5),
+    }
+    assert found["revision"].cost_ratio == pytest.approx(18 / 38)
+    (line,) = (note for note in footnotes(summary) if note.startswith("best_of_n n=2 against majority n=2: +100.0 ["))
+    assert line.endswith("at 1.00 of its thinking tokens: above majority n=2")
+    assert summarise(best).against_majority == ()
+
+
 def test_without_single_nothing_is_compared() -> None:
     assert summarise([unit("majority", 0, n=4, prefix=True)]).comparisons == ()
 

@@ -112,7 +112,6 @@ _ACTIONS: dict[str, Any] = {
     "iterator": iter,
     "next": next,
     "item": operator.getitem,
-    "contains": operator.contains,
     "text": str,
     "number": float,
 }

@@ -182,8 +182,8 @@ class Opaque:
     def __getitem__(self, key: Any) -> Any:
         return self._ttc_remote.ask("item", self._ttc_number, key)
 
-    def __contains__(self, item: Any) -> Any:
-        return self._ttc_remote.ask("contains", self._ttc_number, item)
+    def __contains__(self, item: Any) -> bool:
+        return any(found == item for found in self)  # looked for here: asked, it would be told what is expected
 
     def __str__(self) -> str:
         return self._ttc_remote.ask("text", self._ttc_number)

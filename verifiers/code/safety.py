@@ -7,7 +7,7 @@ import os
 from ttc.errors import MissingExtra, SandboxUnavailable
 from ttc.verifiers.code import landlock, seccomp
 
-__all__ = ["allow_unsafe", "jail_filter", "unavailable"]
+__all__ = ["allow_unsafe", "jail_filter", "unavailable", "unsafe_allowed"]
 
 _UNSAFE = "TTC_UNSAFE_LOCAL_EXEC"
 
@@ -18,6 +18,11 @@ def allow_unsafe() -> None:
     They still run in processes of their own, with limits and deadlines, and with the rights of this user.
     """
     os.environ[_UNSAFE] = "1"
+
+
+def unsafe_allowed() -> bool:
+    """Whether running without a jail is permitted."""
+    return os.environ.get(_UNSAFE) == "1"
 
 
 def jail_filter() -> bytes:
@@ -37,7 +42,7 @@ def jail_filter() -> bytes:
         missing.append(f"seccomp: {error}")
     if not missing:
         return instructions
-    if os.environ.get(_UNSAFE) == "1":
+    if unsafe_allowed():
         return b""
     raise unavailable("it has no " + ", and no ".join(missing))
 

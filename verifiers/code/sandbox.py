@@ -9,6 +9,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import anyio
@@ -17,7 +18,7 @@ import anyio.to_thread
 
 from ttc.errors import ConfigurationError, SandboxUnavailable
 from ttc.verifiers.code.canaries import try_canaries
-from ttc.verifiers.code.safety import jail_filter, unavailable
+from ttc.verifiers.code.safety import jail_filter, unavailable, unsafe_allowed
 from ttc.verifiers.code.trial import Cancelled, Trial
 from ttc.verifiers.code.verdicts import Execution, Limits, Observation, TestResult
 from ttc.verifiers.code.worker import Setting, Worker, WorkerLost
@@ -230,20 +231,29 @@ class Sandbox:
         with self._starting:
             if self._closed:
                 raise SandboxUnavailable("the sandbox is closed")
+            worker = self._worker()
+            if self._tried:
+                return worker
             try:
-                worker = Worker(self._setting)
-            except WorkerLost as error:
-                raise unavailable(str(error)) from error
-            self._alive.add(worker)
-            if not self._tried:
-                try:
-                    self._try(worker)
-                except BaseException:
-                    self._alive.discard(worker)
-                    worker.kill()
+                self._try(worker)
+            except BaseException as error:
+                self._alive.discard(worker)
+                worker.kill()
+                if not (isinstance(error, SandboxUnavailable) and unsafe_allowed()):
                     raise
-                self._tried = True
+                # Half a jail is none: what was permitted is said to be what it is.
+                self._setting = replace(self._setting, instructions=b"")
+                worker = self._worker()
+            self._tried = True
             return worker
+
+    def _worker(self) -> Worker:
+        try:
+            worker = Worker(self._setting)
+        except WorkerLost as error:
+            raise unavailable(str(error)) from error
+        self._alive.add(worker)
+        return worker
 
     def _try(self, worker: Worker) -> None:
         trial = Trial(Limits(seconds=30, total_seconds=30))

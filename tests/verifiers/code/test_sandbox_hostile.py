@@ -136,6 +136,13 @@ async def test_2_changed_builtins_change_nothing_for_the_checker(sandbox: Sandbo
     await never_passes(sandbox, source + "\ndef f(x): return 7")
 
 
+async def test_2_a_container_is_not_asked_whether_it_holds_what_is_expected(sandbox: Sandbox):
+    """It would be told the expected value; the checker looks for it among the items instead."""
+    liar = "class Liar:\n    def __contains__(self, o): return True\n    def __iter__(self): return iter([1, 2])\n"
+    results = await sandbox.check(liar + "def f(x): return Liar()", ["assert 2 in f(0)", "assert 3 in f(0)"])
+    assert [result.status for result in results] == ["passed", "failed"]
+
+
 # -- 3: looking for what is expected ---------------------------------------------------------------------------------
 
 SEARCH = """

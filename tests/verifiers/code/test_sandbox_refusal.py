@@ -94,3 +94,14 @@ async def test_13_an_attack_that_succeeds_closes_the_sandbox(sandbox: Sandbox, m
     weak.close()
     with pytest.raises(SandboxUnavailable, match="closed"):
         await weak.execute("print(1)")
+
+
+@pytest.mark.anyio
+async def test_13_permitted_a_jail_that_does_not_hold_is_called_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TTC_UNSAFE_LOCAL_EXEC", "1")
+    monkeypatch.setattr("ttc.verifiers.code.canaries.PROGRAM", "print('[1, [\"read_passwd\"]]')")
+    weak = Sandbox(1)
+    assert weak.isolation == "landlock+seccomp"
+    assert (await weak.execute("print(1)")).stdout == "1\n"
+    assert weak.isolation == "none"
+    weak.close()
