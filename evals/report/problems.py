@@ -107,9 +107,11 @@ def _note(total: int, shown: int, detailed: int, units: Sequence[UnitRecord]) ->
 
 
 def _title(problem: Problem) -> str:
-    """Take the last paragraph of the prompt: what comes before it are examples and instructions."""
-    paragraphs = [" ".join(p.split()) for p in problem.query.prompt.split("\n\n") if p.strip()]
-    return _cap(paragraphs[-1] if paragraphs else problem.query.id, 110)
+    """Take what is asked: of a program its head, else the last paragraph, behind examples and instructions."""
+    prompt = problem.query.prompt
+    heads = [line.strip().rstrip(":") for line in prompt.splitlines() if problem.tests and line.startswith("def ")]
+    paragraphs = [" ".join(p.split()) for p in prompt.split("\n\n") if p.strip()]
+    return _cap((heads or paragraphs or [problem.query.id])[-1], 110)
 
 
 def _cell(units: Sequence[UnitRecord]) -> dict[str, Any]:
