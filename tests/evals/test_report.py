@@ -339,7 +339,7 @@ def test_a_run_without_a_finished_query_has_no_page_and_says_how_to_get_one(tmp_
 
 def test_a_program_is_named_by_its_head(make_units: Make) -> None:
     (mine, *_) = make_units(1)
-    asked = "Complete:\n\n```python\ndef double(x: int) -> int:\n    '''Twice x.\n\n    >>> double(2)\n    4\n    '''\n```"
-    problem = Problem(Query.of(asked, id=mine.problem), tests=("assert double(3) == 6",), reference="def double(x): ...")
+    asked = "Complete:\n\n```python\ndef double(x: int) -> int:\n    '''Twice x.\n\n    >>> double(2)\n    4\n    '''"
+    problem = Problem(Query.of(asked, id=mine.problem), tests=("assert double(3) == 6",))
     (row,) = problem_pages([mine], {(mine.suite, mine.problem): problem}, [mine.spec]).rows
     assert row["title"] == "def double(x: int) -> int"
