@@ -22,10 +22,10 @@ from ttc.evals.problem import Problem
 from ttc.evals.suite import Suite, load_suite
 from ttc.evals.suites.evalplus_inputs import kinds_of, restored
 from ttc.evals.suites.mbpp import as_truth
-from ttc.verifiers.code.shown_tests import asserts, calls, docstring_asserts, split_prompt
 from ttc.types import Query
 from ttc.verifiers.code import Limits, TestResult, shared_sandbox
 from ttc.verifiers.code.answer_type import CodeAnswer
+from ttc.verifiers.code.shown_tests import asserts, calls, docstring_asserts, split_prompt
 
 FILES = {
     "humaneval": ("HumanEval.jsonl.gz", 164),
