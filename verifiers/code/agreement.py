@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ttc.session import Session
 from ttc.types import Candidate, ProgramTest, Query
 from ttc.verifiers.code.public_tests import NO_PUBLIC_TESTS, public_tests
 from ttc.verifiers.code.scoring import agreement_score
-from ttc.verifiers.code.tested import ready, run_tests
+from ttc.verifiers.code.tested import TestedVerifier, run_tests
 from ttc.verifiers.code.written_tests import write_tests
 
 __all__ = ["Agreement"]
 
 
-class Agreement(BaseModel):
+class Agreement(TestedVerifier):
     """Group the candidates by which tests they pass; a score is the group's size times the tests passed, scaled.
 
     Tests are the public ones of the query, or written by the model (one call per query, charged as ``judge``), or both.
@@ -26,22 +26,11 @@ class Agreement(BaseModel):
     From Chen et al. 2022 (arXiv 2207.10397).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: ClassVar[str] = "agreement"
-    logprobs: ClassVar[int] = 0
     joint: ClassVar[bool] = True
 
     tests: Literal["public", "written", "both"] = Field("both", description="which tests count")
     n: int = Field(10, ge=1, le=100, description="written tests at the most")
-
-    async def prepare(self) -> None:
-        """Make sure of the sandbox.
-
-        Raises:
-            SandboxUnavailable: this machine cannot jail a program.
-        """
-        await ready()
 
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
         """Return group size x tests passed per candidate, as a share of the most that could be.

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
 from ttc.session import Session
 from ttc.types import Candidate, ProgramTest, Query
 from ttc.verifiers.code.shown_tests import shown_tests
-from ttc.verifiers.code.tested import entry_point, ready, run_tests
+from ttc.verifiers.code.tested import TestedVerifier, entry_point, run_tests
 from ttc.verifiers.code.verdicts import TestResult
 
 __all__ = ["NO_PUBLIC_TESTS", "PublicTests", "public_tests"]
@@ -22,7 +20,7 @@ SHOWN = 3
 _LONGEST = 400
 
 
-class PublicTests(BaseModel):
+class PublicTests(TestedVerifier):
     """Run the query's public tests on each candidate in the sandbox; the score is the share that passes.
 
     Where the query brings none, those that its prompt shows: asserts, and examples like ``>>> f(1)`` with the value
@@ -30,19 +28,8 @@ class PublicTests(BaseModel):
     Without any public tests every program scores 1/2, and the outcome says so.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: ClassVar[str] = "public_tests"
-    logprobs: ClassVar[int] = 0
     pass_fail: ClassVar[bool] = True
-
-    async def prepare(self) -> None:
-        """Make sure of the sandbox.
-
-        Raises:
-            SandboxUnavailable: this machine cannot jail a program.
-        """
-        await ready()
 
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
         """Return the share of the public tests that each candidate passes."""

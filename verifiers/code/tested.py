@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
+from pydantic import BaseModel, ConfigDict
 
 from ttc.session import Session
 from ttc.types import Candidate, ProgramTest, Query
@@ -14,7 +15,7 @@ from ttc.verifiers.code.normal_form import normal_form
 from ttc.verifiers.code.sandbox import shared_sandbox
 from ttc.verifiers.code.verdicts import TestResult
 
-__all__ = ["entry_point", "program_of", "ready", "run_tests"]
+__all__ = ["TestedVerifier", "entry_point", "program_of", "ready", "run_tests"]
 
 Place = tuple[str, str, tuple[Any, ...]]
 
@@ -33,6 +34,24 @@ async def ready() -> None:
 
 
 _ready: object = None
+
+
+class TestedVerifier(BaseModel):
+    """What verifiers that run programs have in common: no logprobs are needed, and a sandbox is."""
+
+    __test__ = False  # pytest collects classes of this name
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    logprobs: ClassVar[int] = 0
+
+    async def prepare(self) -> None:
+        """Make sure of the sandbox.
+
+        Raises:
+            SandboxUnavailable: this machine cannot jail a program.
+        """
+        await ready()
 
 
 def entry_point(query: Query) -> str:

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import anyio
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ttc.errors import ConfigurationError
 from ttc.session import Session
 from ttc.types import Candidate, Message, Query
 from ttc.verifiers.code.asserts import read_asserts
 from ttc.verifiers.code.scoring import plausibility, validity_weighted
-from ttc.verifiers.code.tested import entry_point, ready, run_tests
+from ttc.verifiers.code.tested import TestedVerifier, entry_point, run_tests
 
 __all__ = ["WrittenTests", "prompt_for_tests", "write_tests"]
 
 _NO_TESTS = "the model wrote no test that can be run"
 
 
-class WrittenTests(BaseModel):
+class WrittenTests(TestedVerifier):
     """Let the model write tests, run them on all candidates, and weigh each test by how plausible it is.
 
     Many tests that a model writes are wrong, and wrong where it is wrong itself: the candidate that passes the most of
@@ -31,21 +31,10 @@ class WrittenTests(BaseModel):
     The idea of dual agreement is from Chen et al. 2022 (arXiv 2207.10397).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: ClassVar[str] = "written_tests"
-    logprobs: ClassVar[int] = 0
     joint: ClassVar[bool] = True
 
     n: int = Field(10, ge=1, le=100, description="tests at the most")
-
-    async def prepare(self) -> None:
-        """Make sure of the sandbox.
-
-        Raises:
-            SandboxUnavailable: this machine cannot jail a program.
-        """
-        await ready()
 
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
         """Return the weighted share of the tests that each candidate passes.
