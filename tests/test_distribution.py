@@ -137,7 +137,7 @@ def test_every_name_of_the_front_door_opens_without_extras(clean: Clean):
 def test_declared_names_load_without_extras(clean: Clean):
     code = (
         "from ttc import registry\n"
-        "for what in ('strategy', 'verifier', 'comparator', 'answer type', 'suite'):\n"
+        "for what in ('strategy', 'verifier', 'comparator', 'answer type', 'suite', 'tool'):\n"
         "    for name in registry.names(what): registry.load(what, name); print(what, name)\n"
     )
     declared = PYPROJECT["project"]["entry-points"]
@@ -148,6 +148,7 @@ def test_data_files_are_installed(clean: Clean):
     code = (
         "from importlib.resources import files\n"
         "assert files('ttc').joinpath('py.typed').is_file()\n"
+        "assert files('ttc.evals.suites').joinpath('tiny_code.jsonl').read_text()\n"
         "print(files('ttc.evals.report').joinpath('page.html.j2').read_text()[:200])\n"
     )
     assert clean.python(code).strip()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ttc.verifiers.maths.extraction import after_cue, last_line, without_thoughts
+from ttc.thoughts import without_thoughts
+from ttc.verifiers.maths.extraction import after_cue, last_line
 
 __all__ = ["TaggedAnswer"]
 

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ttc.answer_type import Equality
 from ttc.session import Session
+from ttc.thoughts import without_thoughts
 from ttc.verifiers.judge.same_meaning import same_meaning
-from ttc.verifiers.maths.extraction import after_cue, after_hashes, last_boxed, without_thoughts
+from ttc.verifiers.maths.extraction import after_cue, after_hashes, last_boxed
 
 __all__ = ["FreeTextAnswer", "plain_words"]
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, cast
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ttc.thoughts import without_thoughts
 from ttc.verifiers.answers.json_documents import canonical_json, last_document, read_json
-from ttc.verifiers.maths.extraction import without_thoughts
 
 __all__ = ["JsonAnswer"]
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from ttc.errors import ConfigurationError, MissingExtra
-from ttc.verifiers.maths.extraction import without_thoughts
+from ttc.thoughts import without_thoughts
 
 __all__ = ["RegexAnswer"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from keyword import iskeyword
 
-from ttc.verifiers.maths.extraction import without_thoughts
+from ttc.thoughts import without_thoughts
 
 __all__ = ["LONGEST_PROGRAM", "extract_code", "has_whole_program"]
 

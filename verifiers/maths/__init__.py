@@ -9,7 +9,7 @@ side of one, ``worker`` the other), and ``answer_types`` makes it all into the t
 from ttc.verifiers.maths.answer_types import ChoiceAnswer, MathsAnswer, NumberAnswer
 from ttc.verifiers.maths.canonical import LONGEST_ANSWER, LONGEST_NUMBER, Number, canonical, parse_number
 from ttc.verifiers.maths.equivalence import equal, prewarm
-from ttc.verifiers.maths.extraction import last_boxed, last_number, without_thoughts
+from ttc.verifiers.maths.extraction import last_boxed, last_number
 
 __all__ = [
     "LONGEST_ANSWER",
@@ -24,5 +24,4 @@ __all__ = [
     "last_number",
     "parse_number",
     "prewarm",
-    "without_thoughts",
 ]

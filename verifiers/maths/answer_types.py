@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ttc.answer_type import Equality
+from ttc.thoughts import without_thoughts
 from ttc.verifiers.maths.canonical import LONGEST_ANSWER, canonical, parse_number
 from ttc.verifiers.maths.equivalence import equal
 from ttc.verifiers.maths.extraction import (
@@ -18,7 +19,6 @@ from ttc.verifiers.maths.extraction import (
     last_boxes,
     last_line,
     last_number,
-    without_thoughts,
 )
 
 if TYPE_CHECKING:

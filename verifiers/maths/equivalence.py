@@ -42,7 +42,7 @@ async def equal(gold: str, answer: str, *, timeout: float = 2.0) -> Equality:
     r"""Compare two answers by their canonical forms, else by algebra in a worker. Can be cancelled at any moment.
 
     The comparison is not symmetric: ``x=5`` answers 5 and ``(1,2)`` an interval, whichever the gold answer asks for.
-    Without math-verify the canonical forms decide alone, and a warning says so once.
+    Without math-verify there is no algebra, and a warning says so once.
 
     Args:
         gold: what was asked for.
@@ -50,8 +50,9 @@ async def equal(gold: str, answer: str, *, timeout: float = 2.0) -> Equality:
         timeout: seconds that a worker may take, from when it has begun.
 
     Returns:
-        ``undecided`` where the worker ran out of time or memory, or where the formula is too big to be tried. Code, and
-        what has no canonical form, is ``different`` without being parsed.
+        ``undecided`` where the worker ran out of time or memory, where the formula is too big to be tried, and where
+        only algebra could tell and there is no math-verify. Code, and what has no canonical form, is ``different``
+        without being parsed.
     """
     if (cheap := _without_algebra(gold, answer)) is not None:
         return cheap
@@ -59,10 +60,10 @@ async def equal(gold: str, answer: str, *, timeout: float = 2.0) -> Equality:
         return known
     if importlib.util.find_spec("math_verify") is None:
         _warn(
-            "answers are compared by their written form alone, so x+1 and 1+x count as different: "
+            "there is no algebra, so whether x+1 is 1+x stays undecided, which no vote and no grade counts as the same: "
             "pip install 'ttc-compute[maths]'"
         )
-        return "different"
+        return "undecided"
     async with _limiter():
         verdict = await _compared(*prepared(gold, answer), timeout=timeout)
     if verdict != "undecided":

@@ -17,7 +17,6 @@ __all__ = [
     "last_boxes",
     "last_line",
     "last_number",
-    "without_thoughts",
 ]
 
 _DIGITS = r"(?:\d{1,3}(?:,\d{3}(?!\d))++|\d++)"
@@ -31,7 +30,6 @@ NUMBER = re.compile(
 )
 """A number as people and models write it. A sign counts only where it touches the number and nothing stands before."""
 
-_THINK = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
 _BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[\\{}]|[{}]")
 _FARTHEST = 64
 _BETWEEN = re.compile(r"\\(?:boxed|fbox|text)\s{0,3}\{|\\[()\[\],;]|\band\b|[\s$,}]")
@@ -39,24 +37,6 @@ _PARTING = re.compile(r",|\band\b")
 _CUE = re.compile(r"\banswers?\b[^\n.=:]{0,40}?(?:\b(?:is|are)(?![a-z])|[:=])|^\W{0,8}A:", re.IGNORECASE | re.MULTILINE)
 _LEAD = " \t\r\n:*_=>~"
 _TYPOGRAPHY = str.maketrans("\N{MINUS SIGN}\N{EN DASH}\u00a0\u2009\u202f", "--   ")
-
-
-def without_thoughts(text: str) -> str:
-    """Drop ``<think>`` parts: closed ones, one that never ended, and all before an end without a beginning."""
-    if "<" not in text:
-        return text
-    kept: list[str] = []
-    position, thinking = 0, False
-    for tag in _THINK.finditer(text):
-        closes = bool(tag[1])
-        if not thinking and not closes:
-            kept.append(text[position : tag.start()])
-        elif not thinking:
-            kept.clear()  # the template had opened the thought in the prompt
-        thinking, position = not closes, tag.end()
-    if not thinking:
-        kept.append(text[position:])
-    return "".join(kept)
 
 
 def last_boxed(text: str) -> str | None:
