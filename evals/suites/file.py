@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-import orjson
 from pydantic import Field, field_validator
 
 from ttc import registry
@@ -19,7 +18,9 @@ from ttc.evals.grading import AnswerGrader, TestsGrader
 from ttc.evals.problem import Problem
 from ttc.evals.suite import Suite, SuiteConfig
 from ttc.evals.suites.rows import Row, file_rows, files, missing_data
-from ttc.types import Message, ProgramTest, Query
+from ttc.evals.suites.tests_column import tests_of
+from ttc.types import Message, Query
+from ttc.verifiers.code.safety import missing_jail
 from ttc.verifiers.maths import parse_number
 
 __all__ = ["File"]
@@ -94,8 +95,9 @@ class File(SuiteConfig):
         return Suite(f"file:{stem}", problems, info, TestsGrader() if self.tests else AnswerGrader())
 
     def missing(self) -> str:
-        """Say which file is not there."""
-        return missing_data(self.path, how="") if self.path else ""
+        """Say which file is not there, or what it takes to run programs where there are tests."""
+        data = missing_data(self.path, how="") if self.path else ""
+        return data or (missing_jail() if self.tests else "")
 
     def _problem(self, row: Row, name: str, *, template: str, answer_type: AnswerType) -> Problem:
         gold = ""
@@ -113,9 +115,9 @@ class File(SuiteConfig):
             id=row.value(self.id) if self.id else name,
             answer_type=answer_type,
             tags={"family": name.rpartition("/")[0], **{tag: row.value(tag) for tag in self.tags}},
-            public_tests=_tests(row, self.public_tests),
+            public_tests=tests_of(row, self.public_tests) if self.public_tests else (),
         )
-        return Problem(query, gold, tests=_tests(row, self.tests))
+        return Problem(query, gold, tests=tests_of(row, self.tests) if self.tests else ())
 
     def _fitting(self, rows: list[Row]) -> str:
         if self.tests:
@@ -160,25 +162,3 @@ def _messages(row: Row, column: str) -> tuple[Message, ...]:
     if not turns or turns[-1]["role"] != "user":
         raise row.wrong(f"'{column}' has to end with a message of the user")
     return tuple(cast("list[Message]", turns))
-
-
-def _tests(row: Row, column: str) -> tuple[ProgramTest, ...]:
-    """Read a column of tests: a list, a list written as JSON (in CSV there is no other), or the text of one test."""
-    if not column:
-        return ()
-    given: Any = row.columns.get(column)
-    if isinstance(given, str) and given.lstrip().startswith("["):
-        try:
-            given = orjson.loads(given)
-        except orjson.JSONDecodeError as error:
-            raise row.wrong(f"'{column}' is no list of tests ({error})") from None
-    if not isinstance(given, list):
-        return (row.text(column),)
-    tests = cast("list[Any]", given)
-    for test in tests:
-        pair = isinstance(test, Mapping) and set(cast("Mapping[str, Any]", test)) == {"stdin", "stdout"}
-        if not pair and not (isinstance(test, str) and test.strip()):
-            raise row.wrong(f"'{column}' has a test that is neither asserts nor {{'stdin': ..., 'stdout': ...}}")
-    if not tests:
-        raise row.wrong(f"'{column}' has no test")
-    return tuple(tests)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from ttc.errors import ConfigurationError, UnknownName
 from ttc.evals.suite import Suite, load_suite
+from ttc.evals.suites.file import File
 
 ROWS: list[dict[str, Any]] = [
     {"question": "2 + 2?", "gold": 4, "unit": "eggs", "level": "easy", "topic": "sums", "name": "a"},
@@ -167,18 +169,84 @@ def test_tests_in_a_table_are_written_as_json(tmp_path: Path) -> None:
     assert load_suite(f"file:{table},tests=tests").problems[0].tests == ({"stdin": "1\n", "stdout": "2\n"},)
 
 
+PAIR = {"stdin": "1", "stdout": "2"}
+WRITTEN: list[Any] = [PAIR, [PAIR], json.dumps(PAIR), json.dumps([PAIR]), {"stdin": 1, "stdout": 2}]
+
+
+@pytest.mark.parametrize("tests", WRITTEN, ids=str)
+@pytest.mark.parametrize("column", ["tests", "public_tests"])
+def test_a_test_of_input_and_output_may_be_one_or_a_list_as_it_is_or_as_json(
+    tmp_path: Path, tests: Any, column: str
+) -> None:
+    rows = [{"prompt": "x", "own": tests, "other": "assert f(1)"}]
+    other = "public_tests" if column == "tests" else "tests"
+    (problem,) = mine(tmp_path, f"{column}=own,{other}=other", rows).problems
+    assert (problem.tests if column == "tests" else problem.query.public_tests) == (PAIR,)
+
+
+def test_numbers_of_input_and_output_are_written_as_python_prints_them(tmp_path: Path) -> None:
+    rows = [{"prompt": "x", "tests": [{"stdin": 1.5, "stdout": 2.0}, {"stdin": -7, "stdout": ""}]}]
+    (problem,) = mine(tmp_path, "tests=tests", rows).problems
+    assert problem.tests == ({"stdin": "1.5", "stdout": "2.0"}, {"stdin": "-7", "stdout": ""})
+
+
+BAD_TESTS: list[tuple[Any, str]] = [
+    ([], "has no test"),
+    ("[]", "has no test"),
+    ([7], "neither asserts nor"),
+    ([{"stdin": "1"}], "neither asserts nor"),
+    ({"stdin": "1"}, "neither asserts nor"),
+    ({"stdin": "1", "stdout": "2", "more": "3"}, "neither asserts nor"),
+    ("[1", "no list of tests"),
+    ('{"stdin": 1', "no list of tests"),
+    (4, "is missing or no text"),
+    ("4", "every program passes"),
+    ('"just text"', "every program passes"),
+    (["x = 1"], "every program passes"),
+    ('""', "every program passes"),
+    (["assert f(1) == 2", ""], "every program passes"),
+    ("# assert f(1) == 2", "every program passes"),
+    ("f(1) == 2", "every program passes"),
+    ("def check(candidate):\n    assert candidate(1) == 2", "every program passes"),
+    ("class Test:\n    def test(self):\n        assert f(1) == 2", "every program passes"),
+    ("just text", "no Python"),
+    ("assert f(1) = 2", "no Python"),
+    ("assert f(1)\nreturn", "no Python"),
+    (["assert f(1) == 2", "assert f("], "no Python"),
+    ("assert f(1)\0", "no Python"),
+    ([{"stdin": "1", "stdout": True}], "stdout is no text"),
+    ([{"stdin": None, "stdout": "1"}], "stdin is no text"),
+    ([{"stdin": ["1"], "stdout": "1"}], "stdin is no text"),
+    ('{"stdin": "1", "stdout": 123456789012345678901234567890}', "stdout is no text"),
+]
+
+
+@pytest.mark.parametrize(("tests", "says"), BAD_TESTS, ids=[str(tests) for tests, _ in BAD_TESTS])
+@pytest.mark.parametrize("column", ["tests", "public_tests"])
+def test_a_test_that_grades_nothing_is_refused_with_its_line(
+    tmp_path: Path, tests: Any, says: str, column: str
+) -> None:
+    rows = [{"prompt": "x", "own": "assert f(1) == 2", "other": "assert f(1)"}]
+    other = "public_tests" if column == "tests" else "tests"
+    with pytest.raises(ConfigurationError, match=rf"^\S*mine.jsonl, line 2: 'own' .*{says}") as caught:
+        mine(tmp_path, f"{column}=own,{other}=other", [*rows, {**rows[0], "own": tests}])
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
-    ("tests", "says"),
+    "test",
     [
-        ([], "has no test"),
-        ([7], "neither asserts nor"),
-        ([{"stdin": "1"}], "neither asserts nor"),
-        ("[1", "no list of tests"),
+        "assert f(1) == 2",
+        "if f(1) != 2:\n    raise ValueError",
+        "def check(candidate):\n    assert candidate(1) == 2\n\ncheck(f)",
+        "class Test:\n    def test(self):\n        assert f(1) == 2\nTest().test()",
+        "try:\n    f(-1)\nexcept ValueError:\n    pass\nelse:\n    raise AssertionError",
+        "assert re.match('\\d', f(1)) is 7",
     ],
 )
-def test_a_bad_test_is_named_with_its_line(tmp_path: Path, tests: Any, says: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"mine.jsonl, line 1: 'tests' .*{says}|line 1: 'tests' {says}"):
-        mine(tmp_path, "tests=tests", [{"prompt": "x", "tests": tests}])
+def test_a_test_that_a_program_can_fail_is_taken_as_it_is(tmp_path: Path, test: str) -> None:
+    (problem,) = mine(tmp_path, "tests=tests", [{"prompt": "x", "tests": test}]).problems
+    assert problem.tests == (test,)
 
 
 @pytest.mark.anyio
@@ -187,3 +255,21 @@ async def test_programs_are_graded_by_running_their_hidden_tests(tmp_path: Path)
     await suite.grader.prepare()
     assert await suite.grade(suite.problems[0], RIGHT) == "right"
     assert await suite.grade(suite.problems[0], RIGHT.replace("2 *", "3 *")) == "wrong"
+
+
+@pytest.mark.anyio
+async def test_a_cell_with_input_and_output_grades_what_a_program_prints(tmp_path: Path) -> None:
+    table = write(tmp_path, ["prompt,tests", 'Double it.,"{""stdin"": 1, ""stdout"": ""2""}"'], "mine.csv")
+    suite = load_suite(f"file:{table},tests=tests")
+    assert await suite.grade(suite.problems[0], "print(2 * int(input()))") == "right"
+    assert await suite.grade(suite.problems[0], "print(3 * int(input()))") == "wrong"
+
+
+def test_a_suite_of_programs_says_what_a_jail_takes_and_another_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TTC_UNSAFE_LOCAL_EXEC", raising=False)
+    monkeypatch.setitem(sys.modules, "pyseccomp", None)
+    path = write(tmp_path, [DOUBLE])
+    assert "ttc-compute[code]" in File(path=path, tests="tests").missing()
+    assert File(path=path).missing() == ""
