@@ -15,7 +15,8 @@ from ttc.verifiers.code import Limits, TestResult, shared_sandbox
 __all__ = ["AnswerGrader", "Grade", "Grader", "TestsGrader"]
 
 Grade = Literal["right", "wrong", "undecided"]
-"""A verdict; ``undecided`` where the grader could not come to one (a comparison ran into its time limit)."""
+"""A verdict; ``undecided`` where the grader could not come to one: a comparison ran into its time limit,
+or takes a package that is not installed."""
 
 _LONGEST_REFERENCE = 30.0  # seconds
 

@@ -17,6 +17,9 @@ import pytest
 from benchmarks.maths import fuzzed, under_heartbeat
 from ttc.answer_type import same_answer
 from ttc.equality import Deciding, decide
+from ttc.evals.grading import AnswerGrader
+from ttc.evals.problem import Problem
+from ttc.types import Query
 from ttc.verifiers.maths import LONGEST_ANSWER, MathsAnswer, canonical, equal, equivalence, prewarm
 from ttc.verifiers.maths.screening import screened
 from ttc.verifiers.maths.worker_process import WorkerFailed, WorkerProcess
@@ -147,17 +150,43 @@ async def test_memory_of_what_was_decided_is_bounded(monkeypatch: pytest.MonkeyP
     assert len(equivalence._decided) == 3
 
 
-@pytest.mark.anyio
-async def test_without_math_verify_the_written_forms_decide_and_one_warning_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def no_algebra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(equivalence, "_warned", set())
     monkeypatch.setattr(equivalence, "_decided", {})
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("no_algebra")
+async def test_without_math_verify_what_only_algebra_could_tell_is_undecided_and_one_warning_says_what_to_install() -> (
+    None
+):
     with pytest.warns(RuntimeWarning, match=r"pip install 'ttc-compute\[maths\]'") as caught:
-        assert [await equal("x+1", "1+x") for _ in range(2)] == ["different"] * 2
+        found = [await equal("x+1", answer) for answer in ("1+x", "1+x", "2+x")]
+    assert found == ["undecided"] * 3
     assert len(caught) == 1
+    assert equivalence._decided == {}  # math-verify may be installed meanwhile
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("no_algebra")
+async def test_without_math_verify_numbers_words_and_code_are_decided_all_the_same() -> None:
     assert await equal("1/2", "0.5") == "equal"
+    assert await equal("5", "7") == "different"
+    assert await equal("Monday", "Friday") == "different"
+    assert await equal("x", "open('a','w')") == "different"
+    assert await equal("x+1", "") == "different"
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("no_algebra")
+async def test_without_math_verify_a_grade_that_takes_algebra_is_undecided_and_not_wrong() -> None:
+    problem = Problem(Query.of("?", answer_type=MATHS), gold="x+1")
+    with pytest.warns(RuntimeWarning, match="no algebra"):
+        assert await AnswerGrader().grade(problem, "1+x") == "undecided"
+    assert await AnswerGrader().grade(problem, "$x + 1$") == "right"
+    assert await AnswerGrader().grade(problem, "eval(1)") == "wrong"
 
 
 # -- what no text can do ----------------------------------------------------------------------------------------------

@@ -60,7 +60,8 @@ async def equal(gold: str, answer: str, *, timeout: float = 2.0) -> Equality:
         return known
     if importlib.util.find_spec("math_verify") is None:
         _warn(
-            "there is no algebra, so whether x+1 is 1+x stays undecided, which no vote and no grade counts as the same: "
+            "there is no algebra, so whether x+1 is 1+x stays undecided, and neither a vote nor a grade takes them for "
+            "the same: "
             "pip install 'ttc-compute[maths]'"
         )
         return "undecided"
