@@ -13,7 +13,7 @@ from ttc.evals.problem import Problem
 from ttc.evals.suites.evalplus_inputs import kinds_of, restored
 from ttc.evals.suites.humaneval import completion_problem
 from ttc.evals.suites.mbpp import MATCHES, as_truth, asked_for
-from ttc.evals.suites.published import PublishedSuite
+from ttc.evals.suites.published import PublishedPrograms
 from ttc.evals.suites.rows import Hub, Row
 from ttc.types import Query
 from ttc.verifiers.code import Limits
@@ -48,9 +48,7 @@ _TOO_LARGE: dict[int, Callable[[Sequence[Any]], bool]] = {
 """Inputs of MBPP+ 0.1 that are left out, by problem: on them no solution can be held against the reference in time."""
 
 
-class _EvalPlus(PublishedSuite, ABC):
-    verifier: ClassVar[str] = "public_tests"
-
+class _EvalPlus(PublishedPrograms, ABC):
     def grader(self) -> Grader:
         """The reference's values, by EvalPlus's rules and limits."""
         oracle = Path(__file__).with_name("evalplus_oracle.py").read_text()

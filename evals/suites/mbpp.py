@@ -5,12 +5,10 @@ from __future__ import annotations
 import ast
 from typing import Any, ClassVar, cast
 
-from ttc.evals.grading import Grader, TestsGrader
 from ttc.evals.problem import Problem
-from ttc.evals.suites.published import PublishedSuite
+from ttc.evals.suites.published import PublishedPrograms
 from ttc.evals.suites.rows import Hub, Row
 from ttc.types import Query
-from ttc.verifiers.code import Limits
 from ttc.verifiers.code.answer_type import CodeAnswer
 from ttc.verifiers.code.shown_tests import calls, parsed
 
@@ -30,7 +28,7 @@ Your code must pass this test:
 Answer with the whole function in one ```python block."""
 
 
-class MBPP(PublishedSuite):
+class MBPP(PublishedPrograms):
     """Basic Python functions from one sentence and one assert, graded by running all asserts in the sandbox.
 
     Columns ``task_id``, ``prompt``, ``code``, ``test_list``, ``test_imports``. Only the first assert is in the prompt,
@@ -39,7 +37,6 @@ class MBPP(PublishedSuite):
     """
 
     suite: ClassVar[str] = "mbpp"
-    verifier: ClassVar[str] = "public_tests"
     about: ClassVar[dict[str, Any]] = {
         "licence": "CC-BY-4.0",
         "released": "2021-08",
@@ -54,10 +51,6 @@ class MBPP(PublishedSuite):
     def hub(self) -> Hub:
         """Its sanitized configuration's test split (257); the file holds all 427."""
         return Hub("google-research-datasets/mbpp", "sanitized")
-
-    def grader(self) -> Grader:
-        """All asserts, 4 seconds each."""
-        return TestsGrader(Limits())
 
     def problem(self, row: Row, name: str) -> Problem:
         """Ask with the sentence and the first assert; grade with all of them."""

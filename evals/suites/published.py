@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from ttc.errors import ConfigurationError
-from ttc.evals.grading import AnswerGrader, Grader
+from ttc.evals.grading import AnswerGrader, Grader, TestsGrader
 from ttc.evals.problem import Problem
 from ttc.evals.suite import Suite, SuiteConfig
 from ttc.evals.suites.rows import Hub, Row, file_rows, files, hub_rows, missing_data
+from ttc.verifiers.code.safety import missing_jail
 
-__all__ = ["PublishedSuite"]
+__all__ = ["PublishedPrograms", "PublishedSuite"]
 
 
 class PublishedSuite(SuiteConfig):
@@ -99,3 +100,17 @@ class PublishedSuite(SuiteConfig):
     def _how(self) -> str:
         home = self.about.get("home", self.hub.page)
         return f"download {self.file} from {home} and pass its path: {self.suite}:path=FILE"
+
+
+class PublishedPrograms(PublishedSuite):
+    """A data set whose answers are programs, graded by running hidden tests in the sandbox."""
+
+    verifier: ClassVar[str] = "public_tests"
+
+    def grader(self) -> Grader:
+        """The hidden tests, 4 seconds each."""
+        return TestsGrader()
+
+    def missing(self) -> str:
+        """Say what is missing: the data, or a jail to run programs in."""
+        return super().missing() or missing_jail()

@@ -31,6 +31,7 @@ from ttc.evals.problem import Problem
 from ttc.evals.suite import Suite, SuiteConfig
 from ttc.types import Message, Query
 from ttc.verifiers.code.answer_type import CodeAnswer
+from ttc.verifiers.code.safety import missing_jail
 
 __all__ = ["TinyCode"]
 
@@ -84,6 +85,10 @@ class TinyCode(SuiteConfig):
         rows = [orjson.loads(line) for line in _DATA.read_bytes().splitlines()][: self.limit]
         info = {**self.about, "source": "written for this project", "problems": len(rows)}
         return Suite("tiny_code", [_problem(row) for row in rows], info, grader=TestsGrader())
+
+    def missing(self) -> str:
+        """Say what a jail would take where there can be none; the problems are here."""
+        return missing_jail()
 
 
 def _problem(row: Mapping[str, Any]) -> Problem:

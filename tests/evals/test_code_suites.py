@@ -6,6 +6,8 @@ import base64
 import json
 import pickle
 import random
+import re
+import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 import ttc.evals.suites.evalplus_oracle as oracle
 from tests.data import dataset
+from ttc import registry
 from ttc.errors import ConfigurationError, SandboxUnavailable
 from ttc.evals.grading import TestsGrader
 from ttc.evals.problem import Problem
@@ -25,6 +28,7 @@ from ttc.evals.suites.mbpp import as_truth
 from ttc.types import Query
 from ttc.verifiers.code import Limits, TestResult, shared_sandbox
 from ttc.verifiers.code.answer_type import CodeAnswer
+from ttc.verifiers.code.safety import jail_filter
 from ttc.verifiers.code.shown_tests import asserts, calls, docstring_asserts, split_prompt
 
 FILES = {
@@ -170,6 +174,40 @@ async def test_functions_of_the_prompt_are_there_for_program_and_tests() -> None
     answer = "def decode_cyclic(s):\n    return encode_cyclic(encode_cyclic(s))\n"
     assert await suite.grade(problem, answer) == "right"
     assert await suite.grade(problem, answer.replace("(encode_cyclic(s))", "(s)")) == "wrong"
+
+
+# -- a machine that cannot jail a program
+
+PROGRAMS = ["humaneval", "humaneval+", "mbpp", "mbpp+", "livecodebench", "tiny_code"]
+
+
+def lacking(name: str, path: str) -> str:
+    config = registry.load("suite", name)
+    return config(**({} if name == "tiny_code" else {"path": path})).missing()
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_suite_says_what_a_jail_takes_before_it_is_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.touch()
+    monkeypatch.delenv("TTC_UNSAFE_LOCAL_EXEC", raising=False)
+    assert lacking(name, str(data)) == ""
+    with monkeypatch.context() as machine:
+        machine.setitem(sys.modules, "pyseccomp", None)
+        assert lacking(name, str(data)).startswith("a jail for programs, which takes the package pyseccomp (pip ")
+        machine.setattr("ttc.verifiers.code.landlock.abi", lambda: 0)
+        assert re.search(r"takes Landlock \(.*\) and the package pyseccomp \(", lacking(name, str(data)))
+        machine.setenv("TTC_UNSAFE_LOCAL_EXEC", "1")
+        assert lacking(name, str(data)) == ""
+
+
+def test_the_refusal_names_what_the_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TTC_UNSAFE_LOCAL_EXEC", raising=False)
+    monkeypatch.setitem(sys.modules, "pyseccomp", None)
+    with pytest.raises(SandboxUnavailable, match=r"on this machine: it lacks the package pyseccomp \(pip"):
+        jail_filter()
 
 
 # -- public tests

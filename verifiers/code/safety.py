@@ -7,7 +7,7 @@ import os
 from ttc.errors import MissingExtra, SandboxUnavailable
 from ttc.verifiers.code import landlock, seccomp
 
-__all__ = ["allow_unsafe", "jail_filter", "unavailable", "unsafe_allowed"]
+__all__ = ["allow_unsafe", "jail_filter", "missing_jail", "unavailable", "unsafe_allowed"]
 
 _UNSAFE = "TTC_UNSAFE_LOCAL_EXEC"
 
@@ -30,21 +30,37 @@ def jail_filter() -> bytes:
 
     Raises SandboxUnavailable where it is not permitted; the message names what is missing.
     """
-    missing: list[str] = []
-    instructions = b""
-    if landlock.abi() < 1:
-        missing.append("Landlock (Linux 5.13 or later, with landlock among the security modules it was booted with)")
-    try:
-        instructions = seccomp.build_filter()
-    except MissingExtra:
-        missing.append("the package pyseccomp (pip install 'ttc-compute[code]', and libseccomp2 from the system)")
-    except OSError as error:
-        missing.append(f"seccomp: {error}")
-    if not missing:
-        return instructions
+    lacking = _lacking()
+    if not lacking:
+        try:
+            return seccomp.build_filter()
+        except OSError as error:
+            lacking = f"seccomp ({error})"
     if unsafe_allowed():
         return b""
-    raise unavailable("it has no " + ", and no ".join(missing))
+    raise unavailable(f"it lacks {lacking}")
+
+
+def missing_jail() -> str:
+    """Say what this machine lacks to run programs; empty where it can jail them, or may run them without a jail.
+
+    Nothing is started. Whether the jail holds is only known when it has been attacked, at the first program.
+    """
+    lacking = "" if unsafe_allowed() else _lacking()
+    return f"a jail for programs, which takes {lacking}" if lacking else ""
+
+
+def _lacking() -> str:
+    lacking: list[str] = []
+    if landlock.abi() < 1:
+        lacking.append("Landlock (Linux 5.13 or later, with landlock among the security modules it was booted with)")
+    try:
+        seccomp.library()
+    except MissingExtra:
+        lacking.append("the package pyseccomp (pip install 'ttc-compute[code]', and libseccomp2 from the system)")
+    except OSError as error:
+        lacking.append(f"seccomp ({error})")
+    return " and ".join(lacking)
 
 
 def unavailable(why: str) -> SandboxUnavailable:

@@ -11,8 +11,9 @@ import contextlib
 import ctypes
 import errno
 import os
+from typing import Any
 
-__all__ = ["build_filter", "enter_filter"]
+__all__ = ["build_filter", "enter_filter", "library"]
 
 _ALLOWED = (
     "read readv pread64 preadv write writev pwrite64 lseek close close_range fstat stat lstat newfstatat statx fstatfs "
@@ -46,27 +47,33 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
-def build_filter() -> bytes:
-    """The filter as BPF instructions for this machine.
+def library() -> Any:
+    """The module pyseccomp, with libseccomp2 loaded.
 
     Raises MissingExtra without pyseccomp, OSError without libseccomp2 or on an architecture that was never tried.
     """
     if os.uname().machine not in _SECCOMP:
         raise OSError(f"the seccomp filter is written for {' and '.join(_SECCOMP)}, not for {os.uname().machine}")
-    import tempfile
-
     from ttc.errors import MissingExtra  # here, for the process that enters the filter has none of the project but this
 
     try:
-        import pyseccomp as libseccomp
+        import pyseccomp
     except ImportError as error:
         raise MissingExtra("pyseccomp", "code", "running programs in a jail") from error
     except (RuntimeError, OSError) as error:
         raise OSError(f"libseccomp2 is not installed ({error})") from error
+    return pyseccomp
+
+
+def build_filter() -> bytes:
+    """The filter as BPF instructions for this machine. Raises as :func:`library`."""
+    import tempfile
+
+    libseccomp = library()
     arg, equal, masked = libseccomp.Arg, libseccomp.EQ, libseccomp.MASKED_EQ
     rules = libseccomp.SyscallFilter(libseccomp.ERRNO(errno.EPERM))
 
-    def allow(call: str, *conditions: libseccomp.Arg, action: int = libseccomp.ALLOW) -> None:
+    def allow(call: str, *conditions: Any, action: int = libseccomp.ALLOW) -> None:
         with contextlib.suppress(OSError, ValueError):  # this architecture has no call of that name: nothing to allow
             rules.add_rule(action, call, *conditions)
 
