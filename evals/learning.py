@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import gzip
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
-from ttc.answer_type import make_answer_type
 from ttc.errors import ConfigurationError, RunError
 from ttc.evals.run_card import read_card
 from ttc.evals.store import read_calls
 from ttc.evals.suite import Problem, Suite, load_suite
 from ttc.seeds import hashed
-from ttc.types import AnswerType, Candidate
+from ttc.types import Candidate
 from ttc.verifiers.learned import (
     FEATURES,
     Coefficient,
     HeldOut,
     LearnedModel,
     LearnedVerifier,
-    Observed,
     Training,
     features,
     fit_logistic,
@@ -35,7 +30,7 @@ from ttc.verifiers.learned import (
 )
 from ttc.verifiers.learned.features import Features
 
-__all__ = ["Row", "auc", "held_out", "refuse_trained_problems", "rows_of_records", "rows_of_run", "train_learned"]
+__all__ = ["Row", "auc", "auc_in_folds", "held_out", "refuse_trained_problems", "rows_of_run", "train_learned"]
 
 FOLDS = 5
 FEWEST = 10
@@ -102,66 +97,13 @@ async def rows_of_run(directory: Path) -> list[Row]:
     return rows
 
 
-def rows_of_records(path: Path, *, answer_type: str | AnswerType = "text") -> list[Row]:
-    """Read recorded samples: a line of JSON per query with ``problem``, ``answers`` and ``correct``.
-
-    ``answers`` and ``correct`` are lists, as are ``tokens_out``, ``chars``, ``finished`` and ``logprob`` where they are
-    there; null stands for no answer and for what is not known. ``run`` tells apart who drew them.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or names the line that is not of this form.
-    """
-    kind = make_answer_type(answer_type)
-    rows: list[Row] = []
-    try:
-        raw = path.read_bytes()
-        lines = (gzip.decompress(raw) if path.suffix == ".gz" else raw).splitlines()
-    except OSError as error:  # gzip's among them
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            record = orjson.loads(line)
-            rows += _rows_of_record(record, kind, f"{path.name}:{number}")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigurationError(
-                f"{path}, line {number}: {type(error).__name__} {error}: a line is an object with 'problem', and lists "
-                "'answers' and 'correct' of one length"
-            ) from None
-    return rows
-
-
-def _rows_of_record(record: Mapping[str, Any], kind: AnswerType, query: str) -> list[Row]:
-    answers, correct = record["answers"], record["correct"]
-    n = len(answers)
-
-    def column(name: str) -> list[Any]:
-        values: list[Any] = record.get(name) or [None] * n
-        if len(values) != n:
-            raise ValueError(f"'{name}' holds {len(values)} values for {n} answers")
-        return values
-
-    samples = [
-        Observed(None if answer is None or not kind.key(str(answer)) else str(answer), *seen)
-        for answer, *seen in zip(
-            answers, column("tokens_out"), column("chars"), column("finished"), column("logprob"), strict=True
-        )
-    ]
-    return [
-        Row(str(record["problem"]), query, f, bool(right))
-        for f, right in zip(features(kind, samples), correct, strict=True)
-        if f is not None and right is not None
-    ]
-
-
 def train_learned(
     rows: Sequence[Row], *, sources: Iterable[str] = (), ridge: float = 1.0, folds: int = FOLDS
 ) -> LearnedModel:
     """Fit a verifier to all rows, with its figures on problems that a fit was not trained on.
 
     Args:
-        rows: graded samples, of :func:`rows_of_run` or :func:`rows_of_records`.
+        rows: graded samples, of :func:`rows_of_run` or :func:`~ttc.evals.recorded_samples.rows_of_records`.
         sources: names of where they come from.
         ridge: shrinks the coefficients; on standardised features 1 is little against hundreds of samples.
         folds: parts into which problems are split, by the hash of their id.
@@ -192,17 +134,16 @@ def held_out(rows: Sequence[Row], *, ridge: float = 1.0, folds: int = FOLDS) -> 
     Raises:
         ConfigurationError: fewer than ten problems, or all samples right, or all wrong.
     """
-    problems = sorted({row.problem for row in rows}, key=lambda p: (hashed("fold", p), p))
+    n_problems = len({row.problem for row in rows})
     n_right = sum(row.right for row in rows)
-    if len(problems) < max(FEWEST, folds):
+    if n_problems < max(FEWEST, folds):
         raise ConfigurationError(
-            f"{len(problems)} problems with graded answers: it takes {max(FEWEST, folds)} to learn from some and to "
+            f"{n_problems} problems with graded answers: it takes {max(FEWEST, folds)} to learn from some and to "
             "look at others"
         )
     if n_right in (0, len(rows)):
         raise ConfigurationError(f"all {len(rows)} answers are {'right' if n_right else 'wrong'}: nothing to learn")
-    fold_of = {problem: i % folds for i, problem in enumerate(problems)}  # of equal size, in the order of the hashes
-    fold = np.array([fold_of[row.problem] for row in rows])
+    fold = _folds(rows, folds)
     predictions = np.empty(len(rows))
     for held in range(folds):
         intercept, coefficients = _fit([row for row, f in zip(rows, fold, strict=True) if f != held], ridge)
@@ -220,6 +161,21 @@ def auc(scores: NDArray[np.float64], right: NDArray[np.float64]) -> float:
     _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
     rank = (np.cumsum(counts) - (counts - 1) / 2)[place]  # ties share the mean of their ranks
     return float((rank[right > 0].sum() - n_right * (n_right + 1) / 2) / (n_right * n_wrong))
+
+
+def auc_in_folds(scores: NDArray[np.float64], right: NDArray[np.float64], fold: NDArray[np.int64]) -> float:
+    """P(a right one scores above a wrong one of the same fold), ties counting half; 1/2 where no fold has both.
+
+    Pairs over folds would bias it: a fold with many right ones leaves few to fit on, whose lower intercept puts it
+    below the others, so that scores without any signal would seem worse than a lot (Airola et al. 2011, "An
+    experimental comparison of cross-validation techniques for estimating the area under the ROC curve").
+    """
+    won = pairs = 0.0
+    for held in np.unique(fold):
+        here = fold == held
+        n = float(right[here].sum() * (1 - right[here]).sum())
+        won, pairs = won + n * auc(scores[here], right[here]), pairs + n
+    return won / pairs if pairs else 0.5
 
 
 def refuse_trained_problems(verifier: object, problems: Iterable[str]) -> None:
@@ -240,6 +196,13 @@ def refuse_trained_problems(verifier: object, problems: Iterable[str]) -> None:
             f"verifier 'learned' was trained on {len(known)} of these {len(asked)} problems ({known[0]}, ...): "
             "evaluate it on others, or learn it from others"
         )
+
+
+def _folds(rows: Sequence[Row], folds: int) -> NDArray[np.int64]:
+    """The fold of each row: problems in the order of their hashes, so that folds are of equal size."""
+    problems = sorted({row.problem for row in rows}, key=lambda p: (hashed("fold", p), p))
+    fold_of = {problem: i % folds for i, problem in enumerate(problems)}
+    return np.array([fold_of[row.problem] for row in rows], dtype=np.int64)
 
 
 def _fit(rows: Sequence[Row], ridge: float) -> tuple[float, tuple[Coefficient, ...]]:
@@ -271,6 +234,7 @@ def _fit(rows: Sequence[Row], ridge: float) -> tuple[float, tuple[Coefficient, .
 
 def _judged(rows: Sequence[Row], predictions: NDArray[np.float64], folds: int) -> HeldOut:
     right = np.array([row.right for row in rows], dtype=float)
+    fold = _folds(rows, folds)
     together: defaultdict[str, list[int]] = defaultdict(list)
     for i, row in enumerate(rows):
         together[row.query].append(i)
@@ -279,8 +243,8 @@ def _judged(rows: Sequence[Row], predictions: NDArray[np.float64], folds: int) -
     return HeldOut(
         folds=folds,
         samples=len(rows),
-        auc=auc(predictions, right),
-        auc_se=_clustered_se(rows, predictions, right),
+        auc=auc_in_folds(predictions, right, fold),
+        auc_se=_clustered_se(rows, predictions, right, fold),
         auc_within=float(np.mean(within)) if within else None,
         brier=float(np.mean((predictions - right) ** 2)),
         brier_base=float(right.mean() * (1 - right.mean())),
@@ -288,11 +252,14 @@ def _judged(rows: Sequence[Row], predictions: NDArray[np.float64], folds: int) -
     )
 
 
-def _clustered_se(rows: Sequence[Row], predictions: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+def _clustered_se(
+    rows: Sequence[Row], predictions: NDArray[np.float64], right: NDArray[np.float64], fold: NDArray[np.int64]
+) -> float:
     """Jackknife: leave out one problem at a time, or one of 200 groups of them."""
     names = sorted({row.problem for row in rows})
     number = {name: i % 200 for i, name in enumerate(names)}
     group = np.array([number[row.problem] for row in rows])
     m = min(200, len(names))
-    left = np.array([auc(predictions[group != g], right[group != g]) for g in range(m)])
+    kept = [group != g for g in range(m)]
+    left = np.array([auc_in_folds(predictions[k], right[k], fold[k]) for k in kept])
     return float(np.sqrt((m - 1) / m * np.sum((left - left.mean()) ** 2)))

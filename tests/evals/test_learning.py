@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ from ttc.evals.learning import (
     auc,
     held_out,
     refuse_trained_problems,
-    rows_of_records,
     rows_of_run,
     train_learned,
 )
+from ttc.evals.recorded_samples import rows_of_records
 from ttc.evals.runner import run_eval
 from ttc.evals.suite import load_suite
 from ttc.models.scripted import Scripted
@@ -72,6 +73,24 @@ def test_predictions_are_of_problems_that_the_fit_had_not_seen() -> None:
     facts = train_learned(rows).training
     assert len(facts.problems) == 200
     assert abs(facts.held_out.auc - 0.5) < 4 * facts.held_out.auc_se
+
+
+@pytest.mark.parametrize("n_problems", [12, 40])
+def test_without_a_signal_what_was_held_out_is_told_apart_as_by_lot(n_problems: int) -> None:
+    """Problems of very different difficulty: pooled over the folds their base rates make it .3 to .4."""
+    worlds = [train_learned(unforeseeable(n_problems, seed=s)).training.held_out.auc for s in range(80)]
+    se = float(np.std(worlds, ddof=1)) / np.sqrt(len(worlds))
+    assert abs(float(np.mean(worlds)) - 0.5) < 4 * se
+    assert se < 0.02
+
+
+def unforeseeable(n_problems: int, *, seed: int) -> list[Row]:
+    rng = np.random.default_rng(seed)
+    rows: list[Row] = []
+    for k in range(n_problems):
+        right = rng.random(8) < rng.beta(0.5, 0.5)
+        rows += [Row(f"p{k}", f"p{k}", {"agreeing": rng.random(), "log_tokens": rng.random()}, bool(r)) for r in right]
+    return rows
 
 
 def test_all_samples_of_a_problem_are_held_out_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,18 +183,26 @@ def _winner(weights: Counter[str], right: dict[str, float]) -> float:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "line 2: JSONDecodeError"),
-        ('{"answers": ["1"], "correct": [1]}', "line 2: KeyError 'problem'"),
-        ('{"problem": "p", "answers": ["1"], "correct": [1, 0]}', "line 2: ValueError"),
+        ("{", "not JSON"),
+        ('{"answers": ["1"], "correct": [1]}', "'problem' is missing (there is 'answers', 'correct')"),
+        ('{"problem": "p", "correct": [1]}', "'answers' is missing (there is 'problem', 'correct')"),
+        ('{"problem": "p", "answers": ["1"], "correct": [1, 0]}', "'correct' holds 2 values for 1 answers"),
+        ('{"problem": "p", "answers": ["1"], "correct": []}', "'correct' holds 0 values for 1 answers"),
+        ('{"problem": "p", "answers": "1", "correct": [1]}', "'answers' is no list"),
+        ('{"problem": "p", "answers": ["1"], "correct": ["yes"]}', "'correct' holds 'yes', which is no number"),
         ('{"problem": "p", "answers": ["1"], "correct": [1], "chars": [1, 2]}', "'chars' holds 2 values for 1 answers"),
-        ("[]", "line 2: TypeError"),
+        ('{"problem": "p", "answers": ["1"], "correct": [1], "chars": [-1]}', "'chars' holds -1, which is below 0"),
+        ('{"problem": "p", "answers": ["1"], "correct": [1], "logprob": ["x"]}', "'logprob' holds 'x'"),
+        ("[]", "it is no object"),
     ],
 )
 def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: str, said: str) -> None:
     path = tmp_path / "recorded.jsonl"
     path.write_text('{"problem": "p", "answers": ["1", null], "correct": [1, 0]}\n' + line + "\n")
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=re.escape(said)) as found:
         rows_of_records(path)
+    assert f"{path}, line 2: " in str(found.value)
+    assert "Error" not in str(found.value)
 
 
 def test_what_was_not_recorded_is_missing_and_what_was_not_graded_is_left_out(tmp_path: Path) -> None:
@@ -280,3 +307,28 @@ def test_the_command_learns_from_a_run(tmp_path: Path, capsys: pytest.CaptureFix
     assert verifier.logprobs == 1
     assert verifier.model.training.held_out.auc > 0.9
     assert verifier.model.training.sources == ("r",)
+
+
+def test_a_run_may_be_given_by_its_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anyio.run(run, tmp_path / "there")
+    monkeypatch.chdir(tmp_path)
+    learn(["there/r"], out=tmp_path / "learned.json", json=True)
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["held_out"]["auc"] > 0.9
+    assert (figures["sources"], figures["out"]) == (["there/r"], str(tmp_path / "learned.json"))
+    assert figures["problems"] == len(load_suite(SUITE).problems)
+    monkeypatch.chdir(tmp_path / "there")
+    learn(["r"], out=tmp_path / "learned.json")
+    with pytest.raises(RunError, match="there is no run 'q'"):
+        learn(["../there/q"], out=tmp_path / "learned.json")
+
+
+@pytest.mark.parametrize(("out", "said"), [(".", "this is a folder"), ("gone/l.json", "there is no folder")])
+def test_where_it_is_written_is_looked_at_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=f"--out {re.escape(out)}: {said}"):
+        learn(["not_looked_at.jsonl"], out=Path(out))

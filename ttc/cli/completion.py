@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ttc import registry
 
-__all__ = ["answer_type_names", "strategy_names", "suite_names"]
+__all__ = ["answer_type_names", "comparator_names", "strategy_names", "suite_names", "verifier_names"]
 
 
 def strategy_names(incomplete: str) -> list[str]:
@@ -20,3 +20,13 @@ def suite_names(incomplete: str) -> list[str]:
 def answer_type_names(incomplete: str) -> list[str]:
     """Return the answer types whose name begins so."""
     return [name for name in registry.names("answer type") if name.startswith(incomplete)]
+
+
+def verifier_names(incomplete: str) -> list[str]:
+    """Return the verifiers whose name begins so."""
+    return [name for name in registry.names("verifier") if name.startswith(incomplete)]
+
+
+def comparator_names(incomplete: str) -> list[str]:
+    """Return the comparators whose name begins so."""
+    return [name for name in registry.names("comparator") if name.startswith(incomplete)]

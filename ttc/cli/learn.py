@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
+import orjson
 import typer
+
+from ttc.cli.completion import answer_type_names
+from ttc.cli.out_file import refuse_unwritable
 
 if TYPE_CHECKING:
     from ttc.verifiers.learned import LearnedModel
@@ -16,33 +20,59 @@ __all__ = ["learn"]
 
 def learn(
     sources: Annotated[
-        list[str], typer.Argument(help="Runs by name, or JSONL files of recorded samples.", metavar="RUN|FILE...")
+        list[str],
+        typer.Argument(help="Runs by name or path, or JSONL files of recorded samples.", metavar="RUN|FILE..."),
     ],
     out: Annotated[Path, typer.Option(help="The file to write.")],
-    answer: Annotated[str, typer.Option(help="The answer type of recorded samples; runs know theirs.")] = "text",
+    answer: Annotated[
+        str,
+        typer.Option(help="The answer type of recorded samples; runs know theirs.", autocompletion=answer_type_names),
+    ] = "text",
     ridge: Annotated[float, typer.Option(help="How much coefficients are shrunk.", min=1e-6)] = 1.0,
     runs: Annotated[Path, typer.Option(help="Where run directories are.")] = Path("runs"),
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Learn a verifier from graded samples: logistic regression on their length, confidence and votes.
 
     What is printed was predicted on problems that the fit had not seen. Use the file as --verifier learned:path=FILE.
     """
     # Late: runs need the store, and the fit needs numpy.
-    from ttc.evals.learning import Row, rows_of_records, rows_of_run, train_learned
-    from ttc.evals.run_directory import find_run
+    from ttc.evals.learning import Row, rows_of_run, train_learned
+    from ttc.evals.recorded_samples import rows_of_records
 
+    refuse_unwritable(out)
     rows: list[Row] = []
     for source in sources:
         path = Path(source)
         if path.suffix in (".jsonl", ".json", ".gz") or path.is_file():
             rows += rows_of_records(path, answer_type=answer)
         else:
-            rows += anyio.run(rows_of_run, find_run(runs, source))
+            rows += anyio.run(rows_of_run, _run_named(runs, source))
     model = train_learned(rows, sources=sources, ridge=ridge)
     model.write(out)
+    if json:
+        facts = model.training.model_dump(mode="json", exclude={"problems"})
+        facts |= {"problems": len(model.training.problems), "intercept": model.intercept}
+        coefficients = [c.model_dump(mode="json") for c in model.coefficients]
+        print(
+            orjson.dumps({"out": str(out), **facts, "coefficients": coefficients}, option=orjson.OPT_INDENT_2).decode()
+        )
+        return
     for line in report(model):
         print(line)
     print(f"written to {out}: use it as --verifier learned:path={out}")
+
+
+def _run_named(runs: Path, source: str) -> Path:
+    """The directory of a run that is given by name, or by a path to it."""
+    from ttc.evals.run_directory import STORE, find_run
+
+    path = Path(source)
+    by_path = "/" in source or (path / STORE).is_file()
+    if by_path and not (runs / source / STORE).is_file():
+        path = path.absolute()
+        return find_run(path.parent, path.name)
+    return find_run(runs, source)
 
 
 def report(model: LearnedModel) -> list[str]:

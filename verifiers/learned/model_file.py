@@ -42,7 +42,7 @@ class HeldOut(BaseModel):
     Attributes:
         folds: the problems were split into, by their hash.
         samples: that were predicted.
-        auc: P(a right sample scores above a wrong one), over all problems.
+        auc: P(a right sample scores above a wrong one), over the pairs that one fit predicted, those of a fold.
         auc_se: its standard error, clustered on problems.
         auc_within: the same among the samples of one query, which is what choosing one of them lives by; None where no
             query had both.
@@ -122,11 +122,13 @@ class LearnedModel(BaseModel):
         Raises:
             ConfigurationError: it cannot be written there.
         """
+        path = path.absolute()
+        temporary = path.with_name(f".{path.name}.new")
         try:
-            temporary = path.with_name(f".{path.name}.new")
             temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
             temporary.replace(path)
         except OSError as error:
+            temporary.unlink(missing_ok=True)
             raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}") from None
 
     @classmethod
@@ -145,6 +147,7 @@ class LearnedModel(BaseModel):
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file"
+            said = first["msg"].removeprefix("Value error, ")
             raise ConfigurationError(
-                f"learned verifier {path}: {where}: {first['msg']}; 'ttc learn RUN --out {path}' makes one"
+                f"learned verifier {path}: {where}: {said}; 'ttc learn RUN --out {path}' makes one"
             ) from None
