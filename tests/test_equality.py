@@ -136,3 +136,19 @@ async def test_every_way_of_drawing_settles(strategy: str) -> None:
     assert int(outcome.answer or 0) % 10 == 1
     assert "judge" not in outcome.calls
     assert len(type_.asked) >= 3
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_cannot_be_compared_is_not_tried_for_ever() -> None:
+    """Ten answers of which no two can be told apart: a comparison takes seconds, and there are 45 pairs."""
+    type_ = Modulo()
+    stuck = [f"13{i:03}" for i in range(10)]
+
+    async def decide_none(a: str, b: str, session: Session | None) -> Equality:
+        type_.asked.append((a, b))
+        return "undecided"
+
+    object.__setattr__(type_, "decide", decide_none)
+    outcome = await vote_on([*stuck, "7", "7"], type_)
+    assert outcome.answer == "7"
+    assert len(type_.asked) <= 3 * 11 // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,10 @@ import anyio.lowlevel
 import pytest
 
 from ttc.budget import Budget, Price
+from ttc.errors import BudgetExhausted
 from ttc.evals.records import outcome_from_json, outcome_to_json
+from ttc.foreign import lease_foreign
+from ttc.ledger import Ledger
 from ttc.models.scripted import Scripted
 from ttc.session import Session
 from ttc.solve import solve
@@ -98,3 +102,55 @@ async def test_what_was_not_sent_is_not_charged() -> None:
     assert outcome.foreign == {}
     assert outcome.dollars is not None
     assert outcome.dollars < 0.001
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("used", "granted"), [(5, []), (0, [5])])
+async def test_who_waits_gets_what_a_score_did_not_use_and_not_what_it_did(used: int, granted: list[int]) -> None:
+    price = Price(prompt=1e6, generated=1e6)  # a dollar a token
+    ledger = Ledger(Budget(dollars=10.0), price=price)
+    sample = ledger.lease_now("generate", want=4)
+    score = lease_foreign(ledger, "reward@prm", 5, price=price)
+    assert sample is not None
+    assert score is not None
+    got: list[int] = []
+
+    async def wait() -> None:
+        with contextlib.suppress(BudgetExhausted):
+            lease = await ledger.lease("generate", want=5, enough=5, least=5)
+            got.append(lease.generated)
+            lease.settle(Usage(answer_tokens=lease.generated))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        score.settle(Usage(prompt_tokens=used))
+        await anyio.wait_all_tasks_blocked()
+        assert got == granted
+        sample.settle(Usage(answer_tokens=4))
+    assert ledger.dollars <= 10.0
+
+
+@pytest.mark.anyio
+async def test_who_waits_for_a_score_alone_is_not_refused() -> None:
+    price = Price(prompt=1e6, generated=1e6)
+    ledger = Ledger(Budget(dollars=10.0), price=price)
+    score = lease_foreign(ledger, "reward@prm", 8, price=price)
+    assert score is not None
+    async with anyio.create_task_group() as group:
+
+        async def wait() -> None:
+            assert (await ledger.lease("generate", want=5)).generated == 5
+
+        group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        score.settle(Usage(prompt_tokens=2))
+
+
+@pytest.mark.anyio
+async def test_a_lease_ends_once() -> None:
+    lease = lease_foreign(Ledger(), "reward@prm", 9)
+    assert lease is not None
+    lease.settle(Usage(prompt_tokens=9))
+    with pytest.raises(RuntimeError, match="twice"):
+        lease.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -51,18 +52,25 @@ async def decide(answer_type: AnswerType, a: str, b: str, session: Session | Non
     return await answer_type.decide(a, b, session)
 
 
+PATIENCE = 3
+"""Comparisons without a result that an answer is allowed."""
+
+
 @dataclass(slots=True, eq=False)
 class SettledAnswers:
     """An answer type whose slow comparisons have been made: what a strategy sees of a :class:`Deciding` one.
 
     Each new answer is compared with the classes of those that were given before, with one member of each as long as
-    that is decided, always in the same order of the two. What is equal joins, so that equality is transitive; what
-    stayed undecided counts as different.
+    that is decided. What is equal joins, so that equality is transitive; what stayed undecided counts as different.
+    Where the type's own equality is not transitive, which classes there are may depend on the order of the answers.
+
+    An answer that could not be compared with ``PATIENCE`` others is compared with no more: it would take as long.
     """
 
     inner: AnswerType
     _parents: dict[str, str] = field(default_factory=dict[str, str])
     _answers: dict[str, str] = field(default_factory=dict[str, str])
+    _undecided: Counter[str] = field(default_factory=Counter[str])
     _busy: anyio.Lock = field(default_factory=anyio.Lock)
 
     @property
@@ -108,11 +116,7 @@ class SettledAnswers:
             for other_key, other in list(self._answers.items()):
                 if (root := self._root(other_key)) == self._root(key) or root in told_apart:
                     continue
-                first, second = sorted((answer, other))
-                try:
-                    found = await decide(self.inner, first, second, session)
-                except BudgetExhausted:
-                    found = "undecided"
+                found = await self._decided(key, answer, other_key, other, session)
                 if found == "equal":
                     self._parents[self._root(key)] = root
                 elif found == "different":
@@ -122,6 +126,18 @@ class SettledAnswers:
             self._answers[key] = answer
         apart = {self._root(self.key(answer)), *told_apart}
         return [other for other in undecided if self._root(self.key(other)) not in apart]
+
+    async def _decided(self, key: str, answer: str, other_key: str, other: str, session: Session) -> Equality:
+        if max(self._undecided[key], self._undecided[other_key]) >= PATIENCE:
+            return "undecided"
+        first, second = sorted((answer, other))
+        try:
+            found = await decide(self.inner, first, second, session)
+        except BudgetExhausted:
+            return "undecided"  # the answers have nothing to do with it
+        if found == "undecided":
+            self._undecided.update((key, other_key))
+        return found
 
     def _root(self, key: str) -> str:
         while (parent := self._parents.get(key, key)) != key:

@@ -61,7 +61,7 @@ class ForeignLease:
 
     def settle(self, usage: Usage) -> None:
         """Charge what the call used."""
-        self.release()
+        self._end()
         cost = self._price.of(usage) if self._price else 0.0
         for ledger in self._ledger.chain():
             ledger._foreign.setdefault(self._kind, Tally()).add(usage)
@@ -69,17 +69,22 @@ class ForeignLease:
             ledger._spent_calls += 1
             ledger.dollars += cost
         self._paid(cost)
+        self._ledger._pump_all()  # only now: those who wait may have what was promised and not used
 
     def release(self) -> None:
         """Return everything: the call was never sent."""
+        self._end()
+        self._ledger._pump_all()
+
+    def _end(self) -> None:
         if not self._open:
             raise RuntimeError("a lease was ended twice")
         self._open = False
         self._promise(-self._prompt, -1)
-        self._ledger._pump_all()
 
     def _promise(self, prompt: int, n_calls: int) -> None:
         for ledger in self._ledger.chain():
             ledger._leased_calls += n_calls
+            ledger._foreign_open += n_calls
             if self._price is not None:
                 ledger._priced.setdefault(self._price, [0, 0])[0] += prompt

@@ -38,6 +38,7 @@ class Ledger:
         self.ends: float | None = None
         self._spent: dict[str, Tally] = {}
         self._foreign: dict[str, Tally] = {}
+        self._foreign_open = 0
         self._spent_generated = 0
         self._spent_prompt = 0
         self._spent_calls = 0
@@ -170,6 +171,11 @@ class Ledger:
 
     # What follows never awaits.
 
+    @property
+    def _outstanding(self) -> bool:
+        """Whether calls under way may still return something."""
+        return bool(self._leased_generated or self._foreign_open)
+
     def _room(self, prompt: int, *, leased: bool, calls: int = 1, price: Price | None = None) -> float:
         """Generated tokens that this ledger alone could still grant beside ``prompt``; without leases if asked."""
         budget, room = self.budget, inf
@@ -203,7 +209,7 @@ class Ledger:
             room = ledger._room(prompt, leased=True, price=price)
             if room >= enough:
                 granted = min(granted, room)
-            elif least is not None and not ledger._leased_generated and room >= least:
+            elif least is not None and not ledger._outstanding and room >= least:
                 granted = min(granted, room)
                 enough = min(enough, int(room))
             else:
@@ -253,7 +259,7 @@ class Ledger:
                 waiter.event.set()
             elif any(
                 x._room(waiter.prompt, leased=False, price=waiter.price) < waiter.least for x in waiter.ledger.chain()
-            ) or (short is not None and not short._leased_generated):
+            ) or (short is not None and not short._outstanding):
                 self._waiting.popleft()
                 waiter.event.set()  # nothing under way can bring enough: refused
             elif short is self:

@@ -147,7 +147,8 @@ class Session(Drawing):
         Returns:
             The candidate with that answer, or with none where the tool failed, and what the tool said.
         """
-        result = await tool.run(candidate.sample.text, self.query)
+        said = await tool.run(candidate.sample.text, self.query)
+        result = ToolResult(_encodable(said.output), _encodable(said.error))
         answer = None if result.error else self.query.answer_type.extract(result.output)
         if answer is not None and not self.query.answer_type.key(answer):
             answer = None
@@ -265,6 +266,11 @@ class Session(Drawing):
     def merge(self, branch: Session, event: str = "branch", **data: Any) -> None:
         """Count what a branch did as consumed here, and note it as one event of the trace with the branch's in it."""
         self.progress.merge(branch._name, event, data)
+
+
+def _encodable(text: str) -> str:
+    """Replace what no UTF-8 can hold: a tool's output goes into traces and stores."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _worth(candidate: Candidate) -> tuple[bool, bool]:

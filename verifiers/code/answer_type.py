@@ -73,13 +73,15 @@ class CodeAnswer:
         return same_behaviour(await self._behaviour(a), await self._behaviour(b))
 
     async def _behaviour(self, answer: str) -> Seen:
-        place = (self.preamble, answer, *self.probes)
+        place = (self.preamble, self.entry_point, answer, *self.probes)
         if place in _seen:
             _seen.move_to_end(place)
             return _seen[place]
         from ttc.verifiers.code import shared_sandbox  # loaded only where a program is run
 
-        observations = await shared_sandbox().evaluate(self.program(answer), self.probes, setup=self.preamble)
+        observations = await shared_sandbox().evaluate(
+            self.program(answer), self.probes, entry_point=self.entry_point, setup=self.preamble
+        )
         seen = tuple((o.status, o.value) for o in observations)
         # A time that ran out says as much about the machine as about the program: it is observed anew.
         if not any(status == "timeout" for status, _ in seen):
