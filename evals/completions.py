@@ -21,8 +21,18 @@ from ttc.evals.suite import Suite
 from ttc.evals.suites.rows import Row, file_rows
 from ttc.statistics import Mean, mean
 from ttc.types import Query
+from ttc.verifiers.maths import parse_number
 
-__all__ = ["Completion", "Graded", "grade_completions", "of_columns", "of_suite", "pass_at", "summarise"]
+__all__ = [
+    "Completion",
+    "Graded",
+    "fitting_type",
+    "grade_completions",
+    "of_columns",
+    "of_suite",
+    "pass_at",
+    "summarise",
+]
 
 _IDS = ("id", "task_id", "problem", "problem_id", "question_id")
 _TEXTS = ("completion", "solution", "text", "response", "output", "answer")
@@ -78,6 +88,15 @@ def of_suite(file: Path, suite: Suite, *, id_field: str = "", text_field: str = 
             raise row.wrong(f"{suite.name} has no problem '{name}' ('{ids}'); its ids are like '{example}'")
         found.append(Completion(row.where, problem, _text(row, texts), texts == "answer"))
     return found
+
+
+def fitting_type(file: Path, gold_field: str) -> str:
+    """The answer type that a column of gold answers asks for: ``number`` where all of them are numbers, else ``text``.
+
+    Raises:
+        ConfigurationError: the column is missing; names file and line.
+    """
+    return "number" if all(parse_number(row.value(gold_field)) for row in _rows(file)) else "text"
 
 
 def of_columns(

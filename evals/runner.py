@@ -23,6 +23,7 @@ from ttc.evals.duplicates import suite_warnings
 from ttc.evals.grading import Grade
 from ttc.evals.judge_grader import refuse_same_judge
 from ttc.evals.learning import refuse_trained_problems
+from ttc.evals.readiness import refuse_idle_verifier
 from ttc.evals.recorded_calls import CallCounts, StoredCalls, working_on
 from ttc.evals.records import Meetings, UnitRecord
 from ttc.evals.run_card import config_of, keep_card, new_id, write_summary
@@ -127,6 +128,7 @@ async def run_eval(
         refuse_trained_problems(verifier, (p.query.id for p in problems))
         await suite.grader.prepare()
         doubts.append(await anyio.to_thread.run_sync(suite_warnings, suite))
+    refuse_idle_verifier(verifier, [p.query for _, problems in chosen for p in problems])
     config = config.model_copy(update={"run_id": config.run_id or new_id(chosen[0][0], model)})
     directory = resolve(config.runs, config.run_id)
     units = list(_units(config, configurations, chosen, model))

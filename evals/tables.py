@@ -37,7 +37,9 @@ def summary_table(summary: Summary, *, compact: bool = False) -> Table:
     table.add_column("setting", no_wrap=True)
     for group in groups:
         name, size = group.partition("=")[2] or "all", f"\n(n={summary.problems[group]})"
-        table.add_column(name + ("" if compact and group != "all" else size), justify="right", no_wrap=True)
+        # Text, since a level may hold what rich reads as markup.
+        top = Text(name + ("" if compact and group != "all" else size))
+        table.add_column(top, justify="right", no_wrap=True)
     table.add_column("thinking\ntokens", justify="right", no_wrap=True)
     heading = "to single\n(points, 95%)" if compact else "difference to single\n(points, 95% interval)"
     table.add_column(heading, justify="right", no_wrap=True)

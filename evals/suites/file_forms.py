@@ -38,7 +38,10 @@ def placed_values(file: Path, stream: BinaryIO) -> Iterator[Placed]:
         return _table_rows(file, stream, delimiter="," if ending == ".csv" else "\t")
     if ending == ".json":
         text = stream.read().removeprefix(_BOM)
-        return _list_rows(file, text) if text.lstrip()[:1] == b"[" else _line_rows(file, io.BytesIO(text))
+        if text.lstrip()[:1] == b"[":
+            return _list_rows(file, text)
+        _refuse_one_object(file, text)
+        return _line_rows(file, io.BytesIO(text))
     return _line_rows(file, stream)
 
 
@@ -53,6 +56,19 @@ def _line_rows(file: Path, lines: Iterable[bytes]) -> Iterator[Placed]:
             except (ValueError, RecursionError) as error:
                 raise ConfigurationError(f"{where}: not JSON ({error})") from None
             yield where, value
+
+
+def _refuse_one_object(file: Path, raw: bytes) -> None:
+    """Refuse one object over several lines, of which the first would be called no JSON."""
+    try:
+        one = isinstance(json.loads(raw), dict) and len(raw.strip().splitlines()) > 1
+    except (ValueError, RecursionError):
+        return  # several objects, or no JSON, which is said with its line
+    if one:
+        raise ConfigurationError(
+            f"{file}: it holds one JSON object over several lines, but a .json file has to be a list of objects, or to "
+            "hold one object a line (.jsonl)"
+        )
 
 
 def _list_rows(file: Path, raw: bytes) -> Iterator[Placed]:

@@ -178,3 +178,52 @@ def test_what_has_to_be_said_is_asked_for(tmp_path: Path, questions: str) -> Non
     assert "cannot be read" in complaint(tmp_path / "none.jsonl", "--suite", questions)
     (tmp_path / "empty.jsonl").write_text("\n")
     assert "holds no rows" in complaint(tmp_path / "empty.jsonl", "--suite", questions)
+
+
+def test_a_level_that_looks_like_markup_is_shown_as_it_is(tmp_path: Path) -> None:
+    problems = [{"question": f"{i}?", "gold": i, "level": level} for i, level in enumerate(("[/b]", "[red]"))]
+    suite = f"file:{jsonl(tmp_path / 'p.jsonl', *problems)},prompt=question,answer=gold,tags=level"
+    rows = [{"id": f"p/{i}", "text": f"{i}"} for i in range(2)]
+    done = grade(jsonl(tmp_path / "c.jsonl", *rows), "--suite", suite)
+    assert done.exception is None
+    assert "[/b]" in done.stdout
+    assert "[red]" in done.stdout
+
+
+@pytest.mark.parametrize(("golds", "kind", "right"), [((1, "2.50"), "number", 2), ((1, "two"), "text", 1)])
+def test_the_answer_type_that_fits_the_gold_answers_is_taken_and_said(
+    tmp_path: Path, golds: tuple[object, ...], kind: str, right: int
+) -> None:
+    said = ("It is 1.", "2.5") if kind == "number" else ("It is 1.", "two")
+    rows = [{"completion": text, "gold": gold} for text, gold in zip(said, golds, strict=True)]
+    file = jsonl(tmp_path / "c.jsonl", *rows)
+    data = report(file, "--gold-field", "gold")
+    assert (data["answer_type"], data["answer_type_inferred"], data["right"]) == (kind, True, right)
+    assert f"answers compared as {kind}" in grade(file, "--gold-field", "gold").stdout
+    given = report(file, "--gold-field", "gold", "--answer-type", kind)
+    assert (given["answer_type_inferred"], given["right"]) == (False, right)
+
+
+def test_one_is_one(tmp_path: Path) -> None:
+    file = jsonl(tmp_path / "c.jsonl", {"completion": "1", "gold": 1})
+    assert "1 completion of 1 problem: 1 right" in grade(file, "--gold-field", "gold").stdout
+
+
+def test_where_programs_ran_is_said_and_nothing_where_none_did(tmp_path: Path, questions: str) -> None:
+    assert report(jsonl(tmp_path / "n.jsonl", {"id": "0", "text": "0"}), "--suite", questions)["isolation"] == ""
+    try:
+        isolation = shared_sandbox().isolation
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    row = {"question": "Write f.", "tests": ["assert f(1) == 2"], "entry_point": "f"}
+    suite = f"file:{jsonl(tmp_path / 'p.jsonl', row)},prompt=question,tests=tests"
+    file = jsonl(tmp_path / "c.jsonl", {"id": "p/0", "text": "def f(x):\n    return x + 1\n"})
+    data = report(file, "--suite", suite)
+    assert (data["right"], data["isolation"]) == (1, isolation)
+    assert grade(file, "--suite", suite).stdout.splitlines()[-1] == f"isolation: {isolation}"
+
+
+def test_where_verdicts_go_is_looked_at_before_the_work(tmp_path: Path, questions: str) -> None:
+    file = tmp_path / "not_looked_at.jsonl"
+    assert "this is a folder" in complaint(file, "--suite", questions, "--out", tmp_path)
+    assert "there is no folder" in complaint(file, "--suite", questions, "--out", tmp_path / "gone" / "v.jsonl")

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from ttc import registry
 from ttc.cli import app
 from ttc.cli.list import What, catalogue
+from ttc.errors import UnknownName
 
 RUN = CliRunner()
 KINDS = {
@@ -21,6 +22,7 @@ KINDS = {
     "verifiers": "verifier",
     "comparators": "comparator",
     "answers": "answer type",
+    "tools": "tool",
 }
 
 
@@ -119,5 +121,29 @@ def test_people_see_parameters_with_type_range_and_default_cost_and_paper() -> N
 
 def test_an_unknown_kind_is_refused() -> None:
     ran = RUN.invoke(app, ["list", "strategy"])
-    assert ran.exit_code == 2
-    assert "strategies" in ran.output
+    assert isinstance(ran.exception, UnknownName)
+    assert "Did you mean 'strategies'" in str(ran.exception)
+    assert "Value error" not in ran.output + str(ran.exception)
+
+
+def test_a_tool_is_listed_with_what_it_does() -> None:
+    (python,) = catalogue(What.TOOLS)["tools"]
+    assert python["name"] == "python"
+    assert python["description"] in " ".join(RUN.invoke(app, ["list", "tools"]).stdout.split())
+
+
+def test_a_long_list_of_values_is_wrapped_between_them() -> None:
+    for columns in (60, 80, 100):
+        shown = RUN.invoke(app, ["list", "suites"], env={"COLUMNS": str(columns)}).stdout
+        words = shown.replace("[", " ").replace("]", " ").replace(",", " ").split()
+        families = next(p["default"] for p in suites()["arithmetic"]["parameters"] if p["name"] == "families")
+        assert set(families.strip("[]").split(",")) <= set(words)
+
+
+@pytest.mark.parametrize("level", ["[/b]", "[bold]"])
+def test_what_another_package_says_of_its_suite_is_no_markup(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    suite = registry.load("suite", "gsm8k")
+    monkeypatch.setattr(suite, "about", {**suite.about, "licence": level})
+    shown = RUN.invoke(app, ["list", "suites"], env={"COLUMNS": "100"})
+    assert shown.exception is None
+    assert level in shown.stdout

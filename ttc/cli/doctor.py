@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import anyio
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ttc.errors import ServerUnreachable
-from ttc.models.doctor import UNKNOWN, Diagnosis, Finding, examine
+
+if TYPE_CHECKING:
+    from ttc.models.doctor import Diagnosis, Finding
 
 __all__ = ["doctor"]
 
@@ -24,6 +27,8 @@ def doctor(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Try a server: model, context, reasoning, usage fields, log probabilities, seeds, caching, cancelling."""
+    from ttc.models.doctor import examine
+
     diagnosis = anyio.run(partial(examine, url, model=model, api_key=api_key))
     if json_:
         print(diagnosis.to_json())
@@ -34,12 +39,12 @@ def doctor(
 
 
 def _show(diagnosis: Diagnosis) -> None:
-    table = Table(title=diagnosis.base_url, title_justify="left", show_edge=False)
+    table = Table(title=Text(diagnosis.base_url), title_justify="left", show_edge=False)
     table.add_column("what")
     table.add_column("found")
     table.add_column("because", overflow="fold")
     for finding in diagnosis.findings:
-        table.add_row(finding.name.replace("_", " "), _value(finding), finding.note)
+        table.add_row(finding.name.replace("_", " "), _value(finding), Text(finding.note))
     console = Console()
     console.print(table)
     console.print(
@@ -49,10 +54,12 @@ def _show(diagnosis: Diagnosis) -> None:
     )
 
 
-def _value(finding: Finding) -> str:
+def _value(finding: Finding) -> Text:
+    from ttc.models.doctor import UNKNOWN
+
     value = finding.value
     if isinstance(value, bool):
-        return "[green]yes[/]" if value else "[red]no[/]"
+        return Text("yes", "green") if value else Text("no", "red")
     if value == UNKNOWN:
-        return "[yellow]unknown[/]"
-    return "\n".join(value) if isinstance(value, list) else str(value)
+        return Text("unknown", "yellow")
+    return Text("\n".join(value) if isinstance(value, list) else str(value))

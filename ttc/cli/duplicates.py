@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -12,9 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ttc.evals.duplicates import THRESHOLD, Pair, check_suite, suite_texts, worked_examples
-from ttc.evals.suite import Suite, load_suite
-from ttc.evals.suites.rows import file_rows, files
+from ttc.cli.completion import suite_names
+from ttc.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ttc.evals.duplicates import Pair
+    from ttc.evals.suite import Suite
 
 __all__ = ["duplicates"]
 
@@ -22,19 +25,31 @@ _COLUMNS = ("question", "problem", "prompt", "query", "Question", "Problem", "te
 
 
 def duplicates(
-    suite: Annotated[str, typer.Argument(help="The suite, as in svamp:path=FILE.")],
+    suite: Annotated[str, typer.Argument(help="The suite, as in svamp:path=FILE.", autocompletion=suite_names)],
     others: Annotated[
-        list[str] | None, typer.Argument(help="What it is compared with: suites, and JSONL, JSON or CSV files.")
+        list[str] | None,
+        typer.Argument(
+            help="What it is compared with: suites, and JSONL, JSON or CSV files.", autocompletion=suite_names
+        ),
     ] = None,
     *,
     threshold: Annotated[
         float, typer.Option(min=0.1, max=1.0, help="Share of the shorter text's eight-word runs that both have.")
-    ] = THRESHOLD,
+    ] = 0.5,
     column: Annotated[str | None, typer.Option(help="Column of the files' texts; question, problem or prompt.")] = None,
     show: Annotated[int, typer.Option(min=0, help="Pairs shown of each comparison.")] = 10,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON, all pairs in it.")] = False,
 ) -> None:
     """Find near-duplicates within a suite, with its worked examples, and with other suites or files."""
+    from ttc.evals.duplicates import check_suite, suite_texts, worked_examples
+    from ttc.evals.suite import load_suite
+
+    if _looks_like_a_file(suite):
+        raise ConfigurationError(
+            f"{suite}: a suite comes first, and files behind it; problems of a file are one as file:{suite},prompt=..."
+            if Path(suite).expanduser().is_file()
+            else f"{suite}: there is no such file (and a suite comes first, such as file:{suite},prompt=...)"
+        )
     loaded = load_suite(suite)
     texts = {other: _texts(other, column) for other in others or ()}
     found = check_suite(loaded, texts, threshold=threshold)
@@ -50,12 +65,26 @@ def duplicates(
 
 def _texts(other: str, column: str | None) -> Mapping[str, str]:
     """Read a file's texts, each once, or a suite's questions."""
-    if not all(Path(file).is_file() for file in files(other)):
+    from ttc.evals.duplicates import suite_texts
+    from ttc.evals.suite import load_suite
+    from ttc.evals.suites.rows import file_rows, files
+
+    absent = [file for file in files(other) if not file.is_file()]
+    if absent:
+        if _looks_like_a_file(other):
+            raise ConfigurationError(f"{absent[0]}: there is no such file")
         return suite_texts(load_suite(other))
     seen: dict[str, str] = {}
     for row in file_rows(other):
         seen.setdefault(row.text(*([column] if column else _COLUMNS)), row.where)
+    if not seen:
+        raise ConfigurationError(f"{other}: the file is empty, so there is nothing to compare with")
     return {where: text for text, where in seen.items()}
+
+
+def _looks_like_a_file(name: str) -> bool:
+    """Whether a name means a file: it has a folder or a file's ending in it, and no suite's name before a colon."""
+    return ":" not in name and ("/" in name or bool(Path(name).suffix) or Path(name).is_file())
 
 
 def _show(
@@ -67,6 +96,8 @@ def _show(
     console.print(Text(title, style="bold" if pairs else "dim"))
     if not pairs or not show:
         return
+    from ttc.evals.duplicates import suite_texts
+
     questions = suite_texts(suite)
     table = Table(show_edge=False, box=None, padding=(0, 2, 0, 0))
     for name, options in _COLUMN_STYLES:

@@ -13,7 +13,7 @@ import anyio
 import typer
 from rich.console import Console
 
-from ttc.cli.completion import strategy_names
+from ttc.cli.completion import comparator_names, strategy_names, suite_names, verifier_names
 from ttc.cli.connection import DEFAULT_URL, connect
 from ttc.cli.limits import with_max_tokens
 from ttc.cli.unsafe import UnsafeLocalExec
@@ -32,7 +32,8 @@ RESUMABLE = frozenset({"base_url", "model", "up", "concurrency", "total_tokens"}
 
 def eval_command(
     suites: Annotated[
-        list[str] | None, typer.Argument(help="e.g. arithmetic, gsm8k:path=FILE (see 'ttc list').")
+        list[str] | None,
+        typer.Argument(help="e.g. arithmetic, gsm8k:path=FILE (see 'ttc list').", autocompletion=suite_names),
     ] = None,
     strategy: Annotated[
         list[str] | None,
@@ -48,8 +49,14 @@ def eval_command(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model name; by default the only one served.")] = None,
     up: Annotated[str | None, typer.Option(help="Start a server for this model first, e.g. smollm2.")] = None,
-    verifier: Annotated[str | None, typer.Option(help="What scores samples, e.g. judge or public_tests.")] = None,
-    comparator: Annotated[str | None, typer.Option(help="What compares two samples, in tournaments: judge.")] = None,
+    verifier: Annotated[
+        str | None,
+        typer.Option(help="What scores samples, e.g. judge or public_tests.", autocompletion=verifier_names),
+    ] = None,
+    comparator: Annotated[
+        str | None,
+        typer.Option(help="What compares two samples, in tournaments: judge.", autocompletion=comparator_names),
+    ] = None,
     sample_tokens: Annotated[int | None, typer.Option(min=1, help="Cap on the generated tokens of one sample.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0)] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Hard limit on the generated tokens of a query.")] = None,
@@ -153,15 +160,17 @@ def _resumed(run: str, given: dict[str, Any], runs: Path) -> EvalConfig:
 def _run(config: EvalConfig) -> EvalRun:
     """Run, with a display; Ctrl-C and SIGTERM end in one line that says how to go on."""
     from ttc.cli.eval_display import EvalDisplay
+    from ttc.evals.readiness import ready_suites
     from ttc.evals.runner import run_eval
 
     display = EvalDisplay(Console(stderr=True))
 
     async def run() -> EvalRun:
+        ready = await ready_suites(config)  # what is wrong with them is said before a server is asked or started
         async with connect(config.base_url or DEFAULT_URL, config.model, up=config.up) as model:
             try:
                 with display.showing():
-                    return await run_eval(config, model, on_progress=display.update)
+                    return await run_eval(ready, model, on_progress=display.update)
             except anyio.get_cancelled_exc_class():
                 print("ttc: stopping: what came back is being written", file=sys.stderr, flush=True)
                 raise
@@ -206,7 +215,7 @@ def _show(run: EvalRun, *, as_json: bool, report: bool, console: Console) -> Non
                 out = Console(width=console_width(table))  # a file has no edge
         out.print(table)
         for note in footnotes(run.summary):
-            out.print(note, style="dim", highlight=False, soft_wrap=True)
+            out.print(note, style="dim", highlight=False, soft_wrap=True, markup=False)
     calls = run.progress.calls
     lines = [
         f"{calls.made} calls made, {calls.replayed} answered by the store, {calls.generated} tokens generated",

@@ -48,12 +48,12 @@ class EvalDisplay:
         if self.progress is None:
             self._began = time.monotonic()
             was_done = f", {progress.skipped} of {progress.total} done before" if progress.skipped else ""
-            self.console.print(f"run {progress.directory}{was_done}", highlight=False, soft_wrap=True)
+            self.console.print(f"run {progress.directory}{was_done}", highlight=False, soft_wrap=True, markup=False)
         self.progress = progress
         elapsed = time.monotonic() - self._began
         if not self.console.is_terminal and progress.done and elapsed - self._said >= self._every:
             self._said = elapsed
-            self.console.print(f"{self.counts()}; {self.accuracies()}", highlight=False, soft_wrap=True)
+            self.console.print(f"{self.counts()}; {self.accuracies()}", highlight=False, soft_wrap=True, markup=False)
 
     def counts(self) -> str:
         """Say how far the run is, how fast it goes and how long it will take."""
@@ -80,7 +80,7 @@ class EvalDisplay:
         bar = ProgressBar(total=p.total if p else 1, completed=p.done if p else 0, width=48)
         table = Table(box=None, pad_edge=False, show_header=False)
         for spec, text in self._accuracies():
-            table.add_row(spec, text)
+            table.add_row(Text(spec), Text(text))
         line = Table.grid()  # a bar alone ends without a line break
         line.add_row(bar)
         lines = [line, Text(self.counts()), table]

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ttc import registry
-from ttc.errors import TTCError
+from ttc.errors import TTCError, UnknownName
 
 __all__ = ["What", "catalogue", "list_command"]
 
@@ -29,6 +29,7 @@ class What(StrEnum):
     VERIFIERS = "verifiers"
     COMPARATORS = "comparators"
     ANSWERS = "answers"
+    TOOLS = "tools"
 
 
 _KINDS = {
@@ -37,15 +38,24 @@ _KINDS = {
     What.VERIFIERS: "verifier",
     What.COMPARATORS: "comparator",
     What.ANSWERS: "answer type",
+    What.TOOLS: "tool",
 }
 
 
+def _kind_names(incomplete: str) -> list[str]:
+    return [what.value for what in What if what.startswith(incomplete)]
+
+
 def list_command(
-    what: Annotated[What, typer.Argument(help="What to list.")] = What.ALL,
+    what: Annotated[
+        str, typer.Argument(help=f"One of {', '.join(What)}.", autocompletion=_kind_names, metavar="[WHAT]")
+    ] = What.ALL.value,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List strategies, suites, verifiers, comparators and answer types, with their parameters."""
-    listed = catalogue(what)
+    """List strategies, suites, verifiers, comparators, answer types and tools, with their parameters."""
+    if what not in list(What):
+        raise UnknownName("kind of things to list", what, What)
+    listed = catalogue(What(what))
     if json:
         print(orjson.dumps(listed, option=orjson.OPT_INDENT_2).decode())
         return
@@ -159,9 +169,7 @@ def _overview(entries: Sequence[dict[str, Any]], console: Console) -> None:
         table.add_row(
             Text(entry.get("form", entry["name"]), style="bold"),
             Text(*now),
-            f"{size:,}" if isinstance(size, int) else size,
-            entry.get("released", ""),
-            entry.get("licence", ""),
+            *map(Text, (f"{size:,}" if isinstance(size, int) else str(size), *(entry.get(f, "") for f in _FACTS))),
         )
     console.print(table)
     words = "ready: all is there; hub: fetched from the Hugging Face hub on first use; no: below is how to get it"
@@ -176,6 +184,7 @@ _OVERVIEW: tuple[tuple[str, dict[str, Any]], ...] = (
     ("public since", {"no_wrap": True}),
     ("licence", {}),
 )
+_FACTS = ("released", "licence")
 _RUNS = {"ready": ("ready", "green"), "hub": ("hub", "cyan"), "no": ("no", "yellow")}
 
 
@@ -220,4 +229,6 @@ def _default(parameter: dict[str, Any]) -> str:
     default = parameter["default"]
     if parameter["required"]:
         return "required"
+    if isinstance(default, str) and default.startswith("["):
+        return default.replace(",", ", ")  # so that a long list is wrapped between two of its values
     return str(default).lower() if isinstance(default, bool) else "none" if default in (None, "") else str(default)

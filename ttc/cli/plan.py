@@ -120,10 +120,10 @@ def _show(plans: dict[str, Plan | None], reasons: dict[str, str]) -> None:
         for name, plan in found.items():
             heading = f"{name}: " if name else ""
             voting = f"voting on {plan.calls:,} samples fails {plan.voting:.3g} if all wrong ones agree"
-            console.print(f"{heading}--strategy {plan.spec}; {voting}", style="dim", highlight=False)
+            console.print(f"{heading}--strategy {plan.spec}; {voting}", style="dim", highlight=False, markup=False)
     for name, plan in plans.items():
         if plan is None:
-            console.print(f"{name}: {reasons[name]}", style="yellow", highlight=False)
+            console.print(f"{name}: {reasons[name]}", style="yellow", highlight=False, markup=False)
 
 
 def _table(plans: dict[str, Plan]) -> Table:

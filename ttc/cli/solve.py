@@ -10,7 +10,7 @@ import anyio
 import orjson
 import typer
 
-from ttc.cli.completion import strategy_names
+from ttc.cli.completion import answer_type_names, comparator_names, strategy_names, verifier_names
 from ttc.cli.connection import DEFAULT_URL, connect
 from ttc.cli.limits import limits
 from ttc.cli.unsafe import UnsafeLocalExec
@@ -32,9 +32,18 @@ def solve_command(
     base_url: Annotated[str, typer.Option(envvar="TTC_BASE_URL", help="A vLLM server.")] = DEFAULT_URL,
     model: Annotated[str | None, typer.Option(help="Model name; by default the only one served.")] = None,
     up: Annotated[str | None, typer.Option(help="Start a server for this model first, e.g. smollm2.")] = None,
-    answer: Annotated[str, typer.Option(help="Answer type, e.g. number, maths, choice, json, code.")] = "number",
-    verifier: Annotated[str | None, typer.Option(help="What scores samples, e.g. judge or mean_logprob.")] = None,
-    comparator: Annotated[str | None, typer.Option(help="What compares two samples, in tournaments: judge.")] = None,
+    answer: Annotated[
+        str,
+        typer.Option(help="Answer type, e.g. number, maths, choice, json, code.", autocompletion=answer_type_names),
+    ] = "number",
+    verifier: Annotated[
+        str | None,
+        typer.Option(help="What scores samples, e.g. judge or mean_logprob.", autocompletion=verifier_names),
+    ] = None,
+    comparator: Annotated[
+        str | None,
+        typer.Option(help="What compares two samples, in tournaments: judge.", autocompletion=comparator_names),
+    ] = None,
     sample_tokens: Annotated[int, typer.Option(min=1, help="Cap on the generated tokens of one sample.")] = 512,
     temperature: Annotated[float, typer.Option(min=0)] = 0.7,
     max_tokens: Annotated[
@@ -52,6 +61,8 @@ def solve_command(
     """Solve one prompt, and show the answer and what it cost."""
     from ttc.solve import solve
     from ttc.strategy import make_strategy
+    from ttc.verifier import make_comparator, make_verifier
+    from ttc.verifiers.code.tested import TestedVerifier
 
     if prompt == "-":
         prompt = sys.stdin.read()
@@ -63,16 +74,20 @@ def solve_command(
     if deadline is not None:
         allowed = replace(allowed, seconds=deadline)
     query = Query.of(prompt, answer_type=answer)
+    scorer = make_verifier(verifier or ("self_certainty" if "verifier" in needs else None))
+    judge = make_comparator(comparator or ("judge" if "comparator" in needs else None))
 
     async def run() -> Outcome:
+        if isinstance(scorer, TestedVerifier):
+            await scorer.prepare()  # without a sandbox no server has to be asked or started
         async with connect(base_url, model, up=up) as connected:
             return await solve(
                 query,
                 made,
                 connected,
                 budget=allowed,
-                verifier=verifier or ("self_certainty" if "verifier" in needs else None),
-                comparator=comparator or ("judge" if "comparator" in needs else None),
+                verifier=scorer,
+                comparator=judge,
                 sampling=Sampling(max_tokens=sample_tokens, temperature=temperature),
                 seed=seed,
             )
@@ -139,6 +154,7 @@ def show(outcome: Outcome, *, trace: bool) -> None:
 def ledger_table(outcome: Outcome) -> Table:
     """Draw the ledger: a row per kind of call, and one for all of them. An upper bound is marked as one."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("kind", "calls", "prompt", "cached", "thoughts", "visible", "generated"):
@@ -148,7 +164,7 @@ def ledger_table(outcome: Outcome) -> Table:
         bound = "≤" if usage.upper_bound else ""
         numbers = (calls, usage.prompt_tokens, usage.cached_tokens, usage.reasoning_tokens)
         visible = (f"{bound}{n:,}" for n in (usage.answer_tokens, usage.generated))
-        table.add_row(kind, *(f"{n:,}" for n in numbers), *visible, style=style)
+        table.add_row(Text(kind), *(f"{n:,}" for n in numbers), *visible, style=style)
 
     for kind, usage in outcome.usage.items():
         add(kind, outcome.calls.get(kind, 0), usage)

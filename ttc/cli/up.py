@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from ttc.errors import LaunchError
 from ttc.models.launch import DEFAULT_PORT, RunningServer, start_server
@@ -38,7 +39,7 @@ def up(
 
             def tell(seconds: float, step: str) -> None:
                 if console.is_terminal:
-                    status.update(f"{seconds:.0f} s: {step}")
+                    status.update(escape(f"{seconds:.0f} s: {step}"))
                 elif round(seconds) % 10 == 0:
                     console.print(f"{seconds:.0f} s: {step}", highlight=False, markup=False)
 
@@ -67,9 +68,9 @@ def _announce(server: RunningServer, console: Console, as_json: bool) -> None:
         print(json.dumps(line), flush=True)
         return
     what = "serves" if server.owned else "already serves"
-    console.print(f"{server.base_url} {what} {server.model}", highlight=False)
+    console.print(f"{server.base_url} {what} {server.model}", highlight=False, markup=False)
     if server.owned:
-        console.print(f"log: {server.log_path}\nCtrl-C stops it", highlight=False, soft_wrap=True)
+        console.print(f"log: {server.log_path}\nCtrl-C stops it", highlight=False, soft_wrap=True, markup=False)
 
 
 def _hold(server: RunningServer) -> None:

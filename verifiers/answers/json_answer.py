@@ -42,6 +42,8 @@ class JsonAnswer(BaseModel):
     def _one_of_them(self) -> JsonAnswer:
         if self.field and self.fields:
             raise ValueError("give field= for one value, or fields= for an object of several, not both")
+        if "field" in self.model_fields_set and not self.field.strip():
+            raise ValueError("field= is empty: name the field whose value is the answer, or leave it out")
         if not all(self.fields):
             raise ValueError("fields=(a+b) names fields, with a plus between them")
         return self

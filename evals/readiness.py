@@ -1,0 +1,71 @@
+"""What can be found wrong before a server is asked for anything: suites, graders, and verifiers with nothing to run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio.to_thread
+
+from ttc.errors import ConfigurationError
+from ttc.evals.config import EvalConfig, choose_problems
+from ttc.evals.suite import Suite
+from ttc.types import Query
+from ttc.verifier import Verifier, make_verifier
+from ttc.verifiers.code.agreement import Agreement
+from ttc.verifiers.code.public_tests import PublicTests, public_tests
+from ttc.verifiers.code.tested import TestedVerifier, entry_point
+from ttc.verifiers.code.written_tests import WrittenTests
+
+__all__ = ["ready_suites", "refuse_idle_verifier"]
+
+
+async def ready_suites(config: EvalConfig) -> EvalConfig:
+    """Load the suites of a run, let their graders prepare, and make sure of the sandbox that a verifier needs.
+
+    Returns:
+        The same settings with the suites in the place of their specs, so that they are not loaded again; a run card
+        made of them is the same, since a suite is named by the spec that it was loaded by.
+
+    Raises:
+        ConfigurationError: the data of a suite cannot be had, a grader or the verifier cannot work here, or the
+            verifier has nothing to run.
+    """
+    suites: list[Suite] = []
+    queries: list[Query] = []
+    for given in config.suites:
+        suite, problems = await anyio.to_thread.run_sync(choose_problems, given, config)
+        await suite.grader.prepare()
+        suites.append(suite)
+        queries += [problem.query for problem in problems]
+    verifier = make_verifier(config.verifier)
+    refuse_idle_verifier(verifier, queries)
+    if isinstance(verifier, TestedVerifier):
+        await verifier.prepare()
+    return config.model_copy(update={"suites": tuple(suites)})
+
+
+def refuse_idle_verifier(verifier: Verifier | None, queries: Sequence[Query]) -> None:
+    """Refuse a run whose verifier runs tests where there are none: all samples would score the same.
+
+    Args:
+        verifier: of the run; only those that run programs are looked at.
+        queries: of all its suites.
+
+    Raises:
+        ConfigurationError: no query has public tests, or one names no function that tests could be written for.
+    """
+    public = isinstance(verifier, PublicTests) or (isinstance(verifier, Agreement) and verifier.tests == "public")
+    written = isinstance(verifier, WrittenTests) or (isinstance(verifier, Agreement) and verifier.tests != "public")
+    if verifier is None or not queries:
+        return
+    if public and not any(public_tests(query) for query in queries):
+        raise ConfigurationError(
+            f"verifier '{verifier.name}' runs public tests, and none of these {len(queries)} problems has any "
+            f"({queries[0].id}, ...), so that all samples would score the same: take --verifier self_certainty or judge"
+        )
+    if written and (without := [query for query in queries if not entry_point(query)]):
+        other = "public_tests" if any(public_tests(query) for query in queries) else "self_certainty or judge"
+        raise ConfigurationError(
+            f"verifier '{verifier.name}' has tests written for a function, and {len(without)} of these {len(queries)} "
+            f"problems name none ({without[0].id}, ...): take --verifier {other}"
+        )
