@@ -157,3 +157,43 @@ async def test_mistakes_are_one_line(tmp_path: Path, questions: str) -> None:
             assert "Traceback" not in err
     out, err = await ttc(tmp_path, "eval", questions, *here, code=2)
     assert f"{server.url}" in err.strip().splitlines()[-1]  # it is gone by now
+
+
+async def test_what_is_wrong_with_a_suite_or_its_verifier_is_said_before_a_server_is_asked(tmp_path: Path) -> None:
+    nobody = ["--base-url", "http://127.0.0.1:9", "--no-report", "-s", "best_of_n:n=2"]
+    (tmp_path / "words.jsonl").write_text('{"prompt": "Which?", "answer": "this"}\n')
+    for suite, more, words in (
+        ("file:gone.jsonl", [], "gone.jsonl cannot be read"),
+        ("gsm8k:path=gone.jsonl", [], "gone.jsonl cannot be read"),
+        ("file:words.jsonl", ["--verifier", "public_tests"], "none of these 1 problems has any"),
+    ):
+        out, err = await ttc(tmp_path, "eval", suite, *nobody, *more, code=2)
+        (line,) = err.strip().splitlines()
+        assert line.startswith("ttc: ")
+        assert words in line
+        assert out == ""
+    _, err = await ttc(tmp_path, "eval", "file:words.jsonl", *nobody, code=2)
+    assert "is the server running?" in err
+
+
+async def test_a_level_that_looks_like_markup_is_shown_as_it_is(tmp_path: Path) -> None:
+    rows = [{"prompt": f"Number {i}?", "answer": i, "level": level} for i, level in enumerate(("[/b]", "[red]", "x"))]
+    (tmp_path / "levels.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    async with FakeServer(reply=reply) as server:
+        suite = "file:levels.jsonl,tags=level"
+        out, _ = await ttc(tmp_path, "eval", suite, "-s", "single", "--base-url", server.url, "--no-report")
+    assert "[/b]" in out
+    assert "[red]" in out
+
+
+async def test_a_run_is_called_by_its_specs_and_goes_on_with_them(tmp_path: Path, questions: str) -> None:
+    async with FakeServer(reply=reply) as server:
+        there = ["--base-url", server.url, "--no-report"]
+        await ttc(tmp_path, "eval", questions, "-s", "single", "--run-id", "mine", *there)
+        sent = len(server.requests)
+        card = orjson.loads((tmp_path / "runs" / "mine" / "run.json").read_bytes())
+        assert card["config"]["suites"] == [questions]
+        assert card["suites"][0]["spec"] == questions
+        await ttc(tmp_path, "eval", "--resume", "mine", *there)
+        await ttc(tmp_path, "eval", questions, "-s", "single", "--run-id", "mine", *there)
+        assert len(server.requests) == sent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from pathlib import Path
 
 from rich.console import Console
 
@@ -31,3 +32,15 @@ def test_the_panel_counts_and_says_the_accuracy_so_far() -> None:
 def test_a_server_that_does_not_answer_is_said_so() -> None:
     lines = shown(RunProgress("r", total=8, waiting=lambda: True))
     assert "the server does not answer: waiting for it" in lines
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
+    right = {"mine:a=[/b]": [True], "mine:a=[red]": [False]}
+    lines = shown(RunProgress("r", total=2, done=2, right=right))
+    assert [line.split()[0] for line in lines[-2:]] == ["mine:a=[/b]", "mine:a=[red]"]
+    console = Console(file=StringIO(), width=100)
+    EvalDisplay(console, every=0).update(RunProgress("r", directory=Path("runs/[/b]"), total=2, done=2, right=right))
+    assert isinstance(console.file, StringIO)
+    said = console.file.getvalue()
+    assert "run runs/[/b]" in said
+    assert "mine:a=[red] 0%" in said

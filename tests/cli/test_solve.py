@@ -8,7 +8,10 @@ from typing import Any
 
 import anyio
 import pytest
+from typer.testing import CliRunner
 
+from ttc.cli import app
+from ttc.errors import SandboxUnavailable, ServerUnreachable
 from ttc.testing import FakeServer, Reply
 
 pytestmark = pytest.mark.anyio
@@ -123,3 +126,15 @@ async def test_no_answer_is_an_exit_code_of_its_own() -> None:
         assert "no answer" in err
         _, err = await solve("3+4?", "-s", "single", "--budget", "1", "--base-url", server.url, code=1)
         assert "give it more tokens" in err
+
+
+def test_a_verifier_without_a_sandbox_is_said_before_a_server_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise SandboxUnavailable("no jail here")
+
+    monkeypatch.setattr("ttc.verifiers.code.tested.shared_sandbox", none)
+    arguments = ["solve", "f?", "--answer", "code", "-s", "best_of_n:n=2", "--base-url", "http://127.0.0.1:9"]
+    ran = CliRunner().invoke(app, [*arguments, "--verifier", "public_tests"])
+    assert isinstance(ran.exception, SandboxUnavailable)
+    ran = CliRunner().invoke(app, [*arguments, "--verifier", "mean_logprob"])
+    assert isinstance(ran.exception, ServerUnreachable)

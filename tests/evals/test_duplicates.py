@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from tests.data import dataset, lines, recorded
 from ttc.cli import app
+from ttc.errors import ConfigurationError
 from ttc.evals import duplicates
-from ttc.evals.duplicates import Pair, check_suite, near_duplicates, suite_warnings, worked_examples
+from ttc.evals.duplicates import THRESHOLD, Pair, check_suite, near_duplicates, suite_warnings, worked_examples
 from ttc.evals.suite import Problem, Suite, load_suite
 from ttc.types import Message, Query
 
@@ -192,3 +194,29 @@ def test_a_file_without_the_column_is_an_error_with_its_line(tmp_path: Path) -> 
     ran = CliRunner().invoke(app, ["duplicates", "arithmetic:per_family=5", str(pool), "--column", "question"])
     assert ran.exit_code != 0
     assert "line 1: 'question' is missing; the columns are: words" in str(ran.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("arithmetic:per_family=5", "gone.jsonl"), "gone.jsonl: there is no such file"),
+        (("arithmetic:per_family=5", "gone/pool"), "gone/pool: there is no such file"),
+        (("arithmetic:per_family=5", "empty.jsonl"), "empty.jsonl: the file is empty"),
+        (("arithmetic:per_family=5", "svanp"), "Did you mean 'svamp'"),
+        (("gone.jsonl",), "gone.jsonl: there is no such file"),
+        (("empty.jsonl",), "a suite comes first, and files behind it"),
+    ],
+)
+def test_a_file_that_is_not_there_or_empty_is_said_and_taken_for_no_suite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty.jsonl").write_text("\n")
+    ran = CliRunner().invoke(app, ["duplicates", *arguments])
+    assert isinstance(ran.exception, ConfigurationError)
+    assert said in str(ran.exception)
+
+
+def test_the_command_shows_what_is_worth_showing_by_default() -> None:
+    command = typer.main.get_group(app).commands["duplicates"]  # type: ignore[attr-defined]
+    assert {p.name: p.default for p in command.params}["threshold"] == THRESHOLD

@@ -56,6 +56,8 @@ def test_a_row_knows_the_line_on_which_it_begins(tmp_path: Path, name: str, line
         ("bad.json", '[{"a": 1}\n{"a": 2}]', "line 1: not JSON .a comma is missing"),
         ("bad.json", '[{"a": 1},\n7]', "line 2: not an object"),
         ("bad.json", '[{"a": 1},', "the list is not closed"),
+        ("pretty.json", '{\n "data": [\n {"a": 1}]}\n', "a .json file has to be a list of objects, or to hold one"),
+        ("cut.json", '{\n "data": [', "line 1: not JSON"),
         ("bad.csv", "a,b\n1,2\n1,2,3\n", "line 3: more fields than the header"),
         ("bad.csv", 'a,b\n1,2\n"1,2\n', "line 3: not a table"),
         ("bad.csv", b"a,b\n\xff\xfe,2\n", "not a table"),

@@ -143,7 +143,9 @@ def test_one_field_is_compared_as_text_or_by_value() -> None:
     assert field.key("") == ""
 
 
-@pytest.mark.parametrize("spec", ["json:field=a,fields=(b+c)", "json:fields=(a+)", "json:model=int", "json:path=a"])
+@pytest.mark.parametrize(
+    "spec", ["json:field=a,fields=(b+c)", "json:fields=(a+)", "json:model=int", "json:path=a", "json:field="]
+)
 def test_a_wrong_declaration_is_said(spec: str) -> None:
     with pytest.raises(ConfigurationError, match="json"):
         registry.create("answer type", spec)
