@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ttc.answer_type import AnswerType, same_answer
-from ttc.errors import ConfigurationError
+from ttc.errors import ConfigurationError, ServerUnreachable
 from ttc.evals.grading import Grade
 from ttc.evals.problem import Problem
 from ttc.ledger import Ledger
@@ -108,6 +108,7 @@ class JudgeGrader:
 
         Raises:
             ConfigurationError: the problem has no gold answer.
+            ServerUnreachable: nothing answers; no verdict is made of that, and the run can be resumed.
         """
         query = problem.query
         if not problem.gold:
@@ -119,6 +120,8 @@ class JudgeGrader:
         said = await session.choose(
             [{"role": "user", "content": content}], ("Yes", "No"), max_tokens=self.max_tokens, model=self.which
         )
+        if said.error_type == "ServerUnreachable":
+            raise ServerUnreachable(f"the judge that grades stopped answering: {said.error}")
         verdicts: dict[str, Grade] = {"yes": "right", "no": "wrong"}
         return verdicts.get(said.text.strip().casefold() if said.ok else "", "undecided")
 

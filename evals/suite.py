@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -39,12 +40,25 @@ class Suite:
         return "wrong" if answer is None else await self.grader.grade(problem, answer)
 
     def digest(self) -> str:
-        """Hash problems and what they are graded by; part of the run card."""
+        """Hash problems and all that their verdicts depend on; part of the run card and of every unit's key."""
         rows = [
-            [p.query.id, [dict(m) for m in p.query.messages], p.gold, p.tests, p.query.public_tests]
+            [
+                p.query.id,
+                [dict(m) for m in p.query.messages],
+                p.gold,
+                p.tests,
+                p.reference,
+                p.query.public_tests,
+                _described(p.query.answer_type),
+            ]
             for p in self.problems
         ]
-        return hashlib.blake2b(orjson.dumps([self.grader.name, rows]), digest_size=8).hexdigest()
+        return hashlib.blake2b(orjson.dumps([_described(self.grader), rows]), digest_size=8).hexdigest()
+
+
+def _described(thing: object) -> str:
+    """An object in words, the same in every process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(thing))
 
 
 class SuiteConfig(BaseModel, ABC):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ttc.errors import ConfigurationError
+from ttc.evals.records import outcome_from_json, outcome_to_json
 from ttc.models.scripted import Scripted
 from ttc.session import Session
 from ttc.solve import solve
@@ -144,3 +145,28 @@ async def test_a_tool_makes_the_answer_and_what_it_cannot_do_is_noted() -> None:
     assert failed["answer"] is None
     assert "two" in failed["error"]
     assert outcome.calls == {"generate": 2}
+
+
+@dataclass(frozen=True)
+class Odd:
+    """Says what no UTF-8 can hold."""
+
+    name: str = "odd"
+
+    async def run(self, text: str, query: Query) -> ToolResult:
+        return ToolResult("\udcff 5")
+
+
+class Oddly(Strategy):
+    """Use that tool."""
+
+    async def solve(self, query: Query, session: Session) -> None:
+        """Propose what it made of a sample."""
+        session.propose((await session.use(Odd(), await session.generate()))[0])
+
+
+@pytest.mark.anyio
+async def test_what_a_tool_says_can_be_stored() -> None:
+    outcome = await solve(Query.of("?", answer_type="text"), Oddly(), Scripted(lambda _: "?"))
+    assert outcome.answer == "? 5"
+    assert outcome_from_json(outcome_to_json(outcome)) == outcome

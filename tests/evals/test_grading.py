@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from ttc.errors import ConfigurationError
 from ttc.evals.config import EvalConfig
-from ttc.evals.grading import AnswerGrader, Grade
+from ttc.evals.grading import AnswerGrader, Grade, TestsGrader
 from ttc.evals.judge_grader import JudgeGrader
 from ttc.evals.learning import Row, train_learned
 from ttc.evals.problem import Problem
@@ -21,13 +21,15 @@ from ttc.evals.suite import Suite
 from ttc.evals.tables import footnotes
 from ttc.models.scripted import Scripted
 from ttc.types import Query, Sample
+from ttc.verifiers.code import Limits
+from ttc.verifiers.code.answer_type import CodeAnswer
 
 
 @dataclass
 class Strict:
     """Says what a function says, and is ready or not."""
 
-    verdict: Callable[[Problem, str], Grade]
+    verdict: Callable[[Problem, str], Grade] = field(repr=False)
     missing: str = ""
     name: str = "strict"
 
@@ -190,3 +192,22 @@ async def test_a_learned_verifier_is_not_evaluated_on_what_it_learned_from(tmp_p
     settings = config(suite(Strict(lambda *_: "right")), tmp_path, "best_of_n:n=2")
     with pytest.raises(ConfigurationError, match=r"trained on 3 of these 3 problems \(0, \.\.\.\)"):
         await run_eval(settings.model_copy(update={"verifier": f"learned:path={file}"}), model())
+
+
+def test_the_digest_of_a_suite_holds_all_that_a_verdict_depends_on() -> None:
+    query = Query.of("Write f.", answer_type=CodeAnswer("f"), id="f")
+    problem = Problem(query, tests=("assert f(1) == 1",), reference="def f(x): return x")
+    variants = [
+        Suite("s", [problem], grader=TestsGrader()),
+        Suite("s", [problem], grader=TestsGrader(limits=Limits(seconds=9))),
+        Suite("s", [problem], grader=TestsGrader(oracle="import math")),
+        Suite("s", [replace(problem, reference="def f(x): return 1")], grader=TestsGrader()),
+        Suite("s", [replace(problem, tests=("assert f(2) == 2",))], grader=TestsGrader()),
+        Suite("s", [replace(problem, query=replace(query, answer_type=CodeAnswer("g")))], grader=TestsGrader()),
+    ]
+    assert len({suite.digest() for suite in variants}) == len(variants)
+    model = Scripted(lambda _: "Yes")
+    assert (
+        Suite("s", [problem], grader=JudgeGrader(model)).digest()
+        == Suite("s", [problem], grader=JudgeGrader(model)).digest()
+    )

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from ttc.budget import Price
-from ttc.errors import BadResponse, ConfigurationError
+from ttc.errors import BadResponse, ConfigurationError, ServerUnreachable
 from ttc.evals.grading import Grade, Grader
 from ttc.evals.judge_grader import JudgeGrader, judge_grader, refuse_same_judge
 from ttc.evals.problem import Problem
@@ -61,7 +61,7 @@ async def test_what_equals_the_gold_answer_costs_no_call() -> None:
     assert grader.calls == 0
 
 
-async def test_a_call_that_fails_is_undecided_and_so_is_a_server_that_is_away() -> None:
+async def test_a_call_that_fails_is_undecided_and_of_a_server_that_is_away_no_verdict_is_made() -> None:
     def fails(request: Request) -> str:
         raise BadResponse("no JSON")
 
@@ -72,7 +72,8 @@ async def test_a_call_that_fails_is_undecided_and_so_is_a_server_that_is_away() 
 
     async with FakeServer() as server, VLLMServer(server.url, patience=0.0, sleep=at_once) as model:
         server.down = True
-        assert await JudgeGrader(model).grade(CAPITAL, "Bergen") == "undecided"
+        with pytest.raises(ServerUnreachable, match="the judge that grades stopped answering"):
+            await JudgeGrader(model).grade(CAPITAL, "Bergen")
 
 
 async def test_a_problem_without_gold_is_said() -> None:

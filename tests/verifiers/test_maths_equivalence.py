@@ -545,3 +545,23 @@ async def test_a_thousand_random_formulas_never_hold_up_the_event_loop() -> None
     assert len(heart.gaps) > 100
     assert sum(gap > 1 for gap in heart.gaps) == 0
     assert sum(held > 0.5 for held in heart.held) == 0
+
+
+FORKED = """
+import os, sys, warnings
+import anyio
+from ttc.verifiers.maths import equal
+
+async def compare(): return await equal(f"x+{os.getpid()}", f"{os.getpid()}+x")
+
+assert anyio.run(compare) == "equal"
+warnings.simplefilter("ignore")  # of Python 3.12 about forking with threads: that is what is tried here
+child = os.fork()
+if child == 0:
+    os._exit(0 if anyio.run(compare) == "equal" else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_process_has_workers_of_its_own() -> None:
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=120)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from ttc.verifiers.code.verdicts import Execution
 
-__all__ = ["PROGRAM", "try_canaries"]
+__all__ = ["PROGRAM", "installed_file", "try_canaries"]
 
 PROGRAM = r"""
 import ctypes, json, os, signal, socket, sys
@@ -43,6 +45,9 @@ def change_a_mode():
 
 def read_a_secret_file():
     open(folder + "/secret").read()
+
+def read_an_installed_package():
+    open(goal["package"]).read()
 
 def read_passwd():
     open("/etc/passwd").read()
@@ -148,7 +153,7 @@ def try_canaries(execute: Callable[[str, str], Execution]) -> list[str]:
         (Path(folder) / "secret").chmod(0o755)
         (Path(folder) / "victim").write_text("")
         Path(folder).chmod(0o777)
-        run = execute(PROGRAM, json.dumps({"folder": folder, "parent": os.getpid()}))
+        run = execute(PROGRAM, json.dumps({"folder": folder, "parent": os.getpid(), "package": installed_file()}))
         changed = [name for name in sorted(os.listdir(folder)) if name not in ("secret", "victim")]
     try:
         tried, succeeded = json.loads(run.stdout)
@@ -157,3 +162,11 @@ def try_canaries(execute: Callable[[str, str], Execution]) -> list[str]:
     if not tried:
         raise RuntimeError("no canary attack was tried")
     return [*succeeded, *(f"left {name}" for name in changed)]
+
+
+def installed_file() -> str:
+    """A file of a package that is installed beside the standard library, or one that is not there."""
+    folders = [Path(sys.base_prefix, "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "site-packages")]
+    folders += [Path(sysconfig.get_paths()["purelib"]), Path("/usr/lib/python3/dist-packages")]
+    found = (str(file) for folder in folders if folder.is_dir() for file in folder.glob("*/*.py"))
+    return next(found, "/nowhere")

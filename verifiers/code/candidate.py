@@ -113,7 +113,6 @@ _ACTIONS: dict[str, Any] = {
     "next": next,
     "item": operator.getitem,
     "text": str,
-    "number": float,
 }
 
 

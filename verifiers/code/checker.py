@@ -33,7 +33,7 @@ def check(channel: Channel, job: dict[str, Any], verdicts: int) -> None:
         write_all(verdicts, HEAD.pack(number, CODES.index(status), len(text)) + text)
 
     remote = Remote(channel)
-    names = CandidateNames(remote)
+    names = CandidateNames(remote, job["entry_point"])
     namespace: dict[str, Any] = {"__builtins__": names, "__name__": "test"}
     status, detail = _outcome(remote, remote.loaded)
     if status == "passed":

@@ -11,18 +11,36 @@ from dataclasses import dataclass
 
 from ttc.verifiers.code import landlock, seccomp
 
-__all__ = ["Jail", "die_with_parent", "readable_paths"]
+__all__ = ["Jail", "die_with_parent", "listed_paths", "readable_paths"]
 
 _SET_PDEATHSIG, _SET_DUMPABLE, _SET_NO_NEW_PRIVS = 1, 4, 38
-_SHARED_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
-_HARMLESS = ("/usr/share/zoneinfo", "/dev/null", "/dev/zero", "/dev/urandom")
+_SHARED_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
+_HARMLESS = ("/etc/ld.so.cache", "/usr/share/zoneinfo", "/dev/null", "/dev/zero", "/dev/urandom")
+_INSTALLED = ("site-packages", "dist-packages")  # packages may hold data sets with their answers
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def readable_paths() -> list[str]:
-    """What the interpreter itself needs: its standard library, shared libraries, time zones, random bytes."""
-    return [*sys.path, os.path.join(sys.base_prefix, "lib"), *_SHARED_LIBRARIES, *_HARMLESS]
+    """What the interpreter itself needs: its standard library, shared libraries, time zones, random bytes.
+
+    What is installed beside them is left out: of these folders what is in them is named, one by one.
+    """
+    libraries = (*_SHARED_LIBRARIES, os.path.join(sys.base_prefix, "lib"))
+    found = [path for folder in sys.path for path in _inside(folder, but=_INSTALLED)]
+    found += [path for folder in libraries for path in _inside(folder, but=("python3", *_INSTALLED))]
+    return [*_HARMLESS, *found]
+
+
+def listed_paths() -> list[str]:
+    """Folders whose names may be listed, which is how an import looks for a module."""
+    return [folder for folder in sys.path if os.path.isdir(folder)]
+
+
+def _inside(folder: str, *, but: tuple[str, ...]) -> list[str]:
+    if not os.path.isdir(folder):
+        return [folder]  # the standard library may be an archive
+    return [entry.path for entry in os.scandir(folder) if not entry.name.startswith(but)]
 
 
 def die_with_parent(parent: int) -> None:

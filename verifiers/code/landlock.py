@@ -43,10 +43,11 @@ def abi() -> int:
     return max(0, int(version))
 
 
-def make_ruleset(readable: Iterable[str]) -> int:
+def make_ruleset(readable: Iterable[str], *, listed: Iterable[str] = ()) -> int:
     """The descriptor of a ruleset that denies every use of files but reading below ``readable`` paths.
 
-    Paths that do not exist are left out. Raises OSError where the kernel has no Landlock.
+    Below ``listed`` folders names may be listed too, and nothing be read. Paths that do not exist are left out. Raises
+    OSError where the kernel has no Landlock.
     """
     version = abi()
     files = sum(rights for since, rights in _FILE_RIGHTS_BY_ABI.items() if since <= version)
@@ -58,7 +59,9 @@ def make_ruleset(readable: Iterable[str]) -> int:
     if ruleset < 0:
         raise OSError(ctypes.get_errno(), "landlock_create_ruleset: " + os.strerror(ctypes.get_errno()))
     for path in readable:
-        _allow_reading(ruleset, path)
+        _allow(ruleset, path, _READ_FILE | _READ_DIR)
+    for path in listed:
+        _allow(ruleset, path, _READ_DIR)
     return ruleset
 
 
@@ -68,13 +71,14 @@ def restrict_self(ruleset: int) -> None:
         raise OSError(ctypes.get_errno(), "landlock_restrict_self: " + os.strerror(ctypes.get_errno()))
 
 
-def _allow_reading(ruleset: int, path: str) -> None:
+def _allow(ruleset: int, path: str, rights: int) -> None:
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
     try:
-        rights = _READ_FILE | (_READ_DIR if stat.S_ISDIR(os.fstat(place).st_mode) else 0)
+        if not stat.S_ISDIR(os.fstat(place).st_mode):
+            rights &= ~_READ_DIR
         rule = _PathBeneath(rights, place)
         done = _libc.syscall(
             ctypes.c_long(_ADD_RULE),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import reprlib
+import sys
 from typing import Any
 
 from ttc.verifiers.code.channel import Channel, Gone
@@ -59,6 +60,10 @@ class Remote:
         given = [[encode(item, _number) for item in args], {k: encode(v, _number) for k, v in named.items()}]
         try:
             value = self._ask(["call", target, *given], args)
+        except StopIteration as error:
+            self.last += " raised StopIteration"
+            self.error = RuntimeError("the program raised StopIteration")  # it would end a loop of the test's unseen
+            raise self.error from error
         except BaseException as error:
             self.last += f" raised {type(error).__name__}"
             raise
@@ -188,9 +193,6 @@ class Opaque:
     def __str__(self) -> str:
         return self._ttc_remote.ask("text", self._ttc_number)
 
-    def __float__(self) -> float:
-        return self._ttc_remote.ask("number", self._ttc_number)
-
     def __repr__(self) -> str:
         return f"<the candidate's {self._ttc_name}>"
 
@@ -210,11 +212,17 @@ class Opaque:
 
 
 class CandidateNames(dict[str, Any]):
-    """The builtins of a test's namespace; a name that is not among them is looked up in the candidate's module."""
+    """The builtins of a test's namespace; a name that is not among them is looked up in the candidate's module.
 
-    def __init__(self, remote: Remote) -> None:
+    A standard module that a test forgot to import is not the candidate's to give: it would be told what is expected.
+    """
+
+    def __init__(self, remote: Remote, entry_point: str) -> None:
         super().__init__(vars(builtins))
         self._remote = remote
+        self._entry_point = entry_point
 
     def __missing__(self, name: str) -> Any:
+        if self._entry_point and name != self._entry_point and name in sys.stdlib_module_names:
+            raise NameError(f"name '{name}' is not defined: the test does not import it")
         return self._remote.ask("get", name)

@@ -13,6 +13,10 @@ __all__ = ["asserts", "calls", "docstring_asserts", "parsed", "shown_tests", "sp
 
 _PROMPT = ">>>"
 _LONGEST_PROMPT = 16_384
+_LONGEST_LINE = 1000
+_LONGEST_TEST = 20
+"""Lines of one assert, or of the value of an example."""
+
 _DEFINED = re.compile(r"^[ \t]*+(?:async )?def[ \t]++(\w+)[ \t]*+\(", re.MULTILINE)
 _BEFORE = re.compile(r"^\s*+(?:>>> |\* |- |for )?+")
 _SIGN = re.compile(r"\s*+(?:# )?+(?:==>|=>|->|==|=|➞|should return|returns)\s*+")
@@ -58,7 +62,7 @@ def asserts(text: str) -> tuple[str, ...]:
     for start, line in enumerate(lines):
         if not line.lstrip().startswith("assert"):
             continue
-        for end in range(start + 1, len(lines) + 1):
+        for end in range(start + 1, min(start + _LONGEST_TEST, len(lines)) + 1):
             source = "\n".join(lines[start:end]).strip()
             if (tree := parsed(source)) and len(tree.body) == 1 and isinstance(tree.body[0], ast.Assert):
                 found.append(source)
@@ -115,7 +119,7 @@ def _session(lines: list[str]) -> tuple[str, str] | None:
     if not tree or len(tree.body) != 1 or not isinstance(tree.body[0], ast.Expr):
         return None
     value = ""
-    for below in lines[1:]:
+    for below in lines[1 : _LONGEST_TEST + 1]:
         if not below.strip() or below.lstrip().startswith(_PROMPT) or _literal(value):
             break  # what stands behind the value may be prose
         value = f"{value} {below.strip()}".strip()
@@ -125,7 +129,7 @@ def _session(lines: list[str]) -> tuple[str, str] | None:
 def _arrow(line: str, entry_point: str) -> tuple[str, str] | None:
     """The call at the beginning of a line, and its value behind an arrow or its like."""
     line = _BEFORE.sub("", line)
-    if not line.startswith(f"{entry_point}("):
+    if not line.startswith(f"{entry_point}(") or len(line) > _LONGEST_LINE:
         return None
     for end in (i + 1 for i, c in enumerate(line) if c == ")"):
         if parsed(line[:end]) and (sign := _SIGN.match(line, end)):

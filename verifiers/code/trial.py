@@ -93,7 +93,7 @@ class Trial:
             if left <= 0:
                 results.append(TestResult("timeout", f"the {self._limits.total_seconds:g} s for all tests were over"))
                 continue
-            longest = max(self._limits.output_bytes, 2 * len(expected.encode("utf-8", "surrogateescape")))
+            longest = max(self._limits.output_bytes, 2 * len(_encoded(expected)))
             run = self.execute(worker, source, test.get("stdin", ""), seconds=left, longest=longest)
             results.append(_compared(run, expected))
         return results
@@ -104,7 +104,7 @@ class Trial:
         """Run a program to its end, its deadline or the cap of its output."""
         out, error = _Kept(longest or self._limits.output_bytes), _Kept(1 << 20)
         deadline = time.monotonic() + min(seconds, self._limits.seconds)
-        given = stdin.encode("utf-8", "surrogateescape"), source.encode("utf-8", "surrogatepass")
+        given = _encoded(stdin), source.encode("utf-8", "surrogatepass")
         ended = self._run(worker, "program", [given[0], out, error, given[1]], deadline=lambda: deadline)
         told = bytes(error.data[-_LONGEST_ERROR:]).decode("utf-8", "replace")
         status: Status = "error"
@@ -189,6 +189,14 @@ class _Frames:
             if len(self.results) == self._expected or result.status == "crashed":
                 return True  # of a pair of which one side is gone, the other is of no more use
         return False
+
+
+def _encoded(text: str) -> bytes:
+    """Bytes that were decoded with surrogateescape as they were; of other surrogates none is left."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 def _compared(run: Execution, expected: str) -> TestResult:

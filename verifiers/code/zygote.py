@@ -26,7 +26,7 @@ from typing import Any
 
 from ttc.verifiers.code import candidate, checker, landlock
 from ttc.verifiers.code.channel import Channel, read_all
-from ttc.verifiers.code.jail import Jail, die_with_parent, readable_paths
+from ttc.verifiers.code.jail import Jail, die_with_parent, listed_paths, readable_paths
 
 __all__ = ["main"]
 
@@ -52,7 +52,8 @@ def main(descriptor: int) -> None:
     try:
         jail = Jail()
         if configuration["jailed"]:
-            ruleset = landlock.make_ruleset([*readable_paths(), *configuration["readable"]])
+            readable = [*readable_paths(), *configuration["readable"]]
+            ruleset = landlock.make_ruleset(readable, listed=listed_paths())
             jail = Jail(ruleset, base64.b64decode(configuration["filter"]))
         sys.path.extend(configuration["readable"])
     except OSError as error:

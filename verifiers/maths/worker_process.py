@@ -26,7 +26,7 @@ _START = 60.0  # seconds until sympy must be there, on a busy machine too
 _SCRIPT = Path(__file__).with_name("worker.py")
 
 # A child that dies with its parent dies with the thread that started it, so this one lives as long as the process.
-_starter = ThreadPoolExecutor(1, thread_name_prefix="ttc-maths-start")
+_starters: dict[int, ThreadPoolExecutor] = {}
 
 
 class WorkerFailed(Exception):
@@ -59,7 +59,7 @@ class WorkerProcess:
             WorkerFailed: this machine does not let us start one.
         """
         try:
-            return cls(await anyio.to_thread.run_sync(lambda: _starter.submit(_popen).result()))
+            return cls(await anyio.to_thread.run_sync(lambda: _starter().submit(_popen).result()))
         except OSError as error:
             raise WorkerFailed(f"no worker process can be started: {error}") from error
 
@@ -137,6 +137,13 @@ class WorkerProcess:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def _starter() -> ThreadPoolExecutor:
+    """One thread for as long as this process lives: a worker is told of its parent's end by the thread that made it."""
+    if os.getpid() not in _starters:  # a forked process has none of its parent's threads
+        _starters[os.getpid()] = ThreadPoolExecutor(1, thread_name_prefix="ttc-maths-start")
+    return _starters[os.getpid()]
 
 
 def _popen() -> subprocess.Popen[bytes]:

@@ -240,3 +240,16 @@ async def test_a_majority_of_programs_is_one_of_what_they_do() -> None:
     assert outcome.answer == TIMES
     vote = next(event for event in outcome.trace if event["event"] == "vote")
     assert [count for _, count, _ in vote["classes"]] == [3, 1, 1]
+
+
+@pytest.mark.anyio
+async def test_probes_are_calls_of_the_programs_own_function() -> None:
+    """Even where a builtin, or the prompt's own stub, has its name."""
+    for answer_type in (
+        CodeAnswer("max", ("max([1, 2])",)),
+        CodeAnswer("f", ("f([1, 2])",), preamble="def f(x):\n    return 5"),
+    ):
+        name = answer_type.entry_point
+        one, two, same = (f"def {name}(x):\n    return {value}" for value in ("0", "77", "1 - 1"))
+        assert await decide(answer_type, one, two) == "different"
+        assert await decide(answer_type, one, same) == "equal"

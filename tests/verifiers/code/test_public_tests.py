@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import pytest
@@ -175,6 +176,23 @@ def test_the_tests_that_a_prompt_shows_are_read_out_of_it() -> None:
     assert shown_tests(PROMPT) == shown_tests(PROMPT, "double") == shown
     assert shown_tests("What is 2 + 2?\n>>> f(1)\n2") == ()  # no function is asked for
     assert shown_tests(PROMPT + " " * 16_384) == ()
+
+
+@pytest.mark.parametrize("line", ["assert (", "assert f(1,", ">>> f(1)\n[1,", "f(" + ")" * 400, ">>> f(" + "1," * 200])
+def test_a_prompt_cannot_make_the_search_long(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Characters that are parsed stay within a multiple of the prompt's own: it runs on the event loop."""
+    parsed = 0
+
+    def counting(source: str, *args: Any, **kwargs: Any) -> Any:
+        nonlocal parsed
+        parsed += len(source)
+        return parse(source, *args, **kwargs)
+
+    parse = ast.parse
+    monkeypatch.setattr(ast, "parse", counting)
+    prompt = "def f(x):\n" + (line + "\n") * ((16_384 - 10) // (len(line) + 1))
+    shown_tests(prompt)
+    assert parsed < 800 * len(prompt)
 
 
 @pytest.mark.anyio

