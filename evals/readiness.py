@@ -60,8 +60,8 @@ def refuse_idle_verifier(verifier: Verifier | None, queries: Sequence[Query]) ->
         return
     if public and not any(public_tests(query) for query in queries):
         raise ConfigurationError(
-            f"verifier '{verifier.name}' runs public tests, and none of these {len(queries)} problems has any "
-            f"({queries[0].id}, ...), so that all samples would score the same: take --verifier self_certainty or judge"
+            f"verifier '{verifier.name}' runs public tests, and none of these {len(queries)} problems has any, "
+            "so that all samples would score the same: take --verifier self_certainty or judge"
         )
     if written and (without := [query for query in queries if not entry_point(query)]):
         other = "public_tests" if any(public_tests(query) for query in queries) else "self_certainty or judge"

@@ -25,7 +25,7 @@ PROGRAM = Query(messages=PLAIN.messages, id="p", answer_type=CodeAnswer(), publi
 @pytest.mark.parametrize(
     ("verifier", "queries", "said"),
     [
-        ("public_tests", [PLAIN, NAMED], "none of these 2 problems has any .*self_certainty or judge"),
+        ("public_tests", [PLAIN, NAMED], "none of these 2 problems has any.*self_certainty or judge"),
         ("agreement:tests=public", [PLAIN], "none of these 1 problems has any"),
         ("written_tests", [NAMED, PLAIN], "1 of these 2 problems name none .*self_certainty or judge"),
         ("written_tests", [PROGRAM], "take --verifier public_tests"),

@@ -149,8 +149,16 @@ def test_a_file_that_is_none_is_said(tmp_path: Path, content: str | None, said: 
         content = json.dumps(data | {"intercept": float("inf")})
     if content is not None:
         path.write_text(content)
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=said) as found:
         make_verifier(f"learned:path={path}")
+    assert "Value error" not in str(found.value)
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigurationError, match="cannot be written: Is a directory"):
+        model_of(agreeing=1.0).write(tmp_path / "folder")
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
 def test_without_a_path_it_says_so() -> None:

@@ -48,7 +48,7 @@ def _kind_names(incomplete: str) -> list[str]:
 
 def list_command(
     what: Annotated[
-        str, typer.Argument(help=f"One of {', '.join(What)}.", autocompletion=_kind_names, metavar="[WHAT]")
+        str, typer.Argument(help=f"One of {', '.join(What)}.", autocompletion=_kind_names, metavar="WHAT")
     ] = What.ALL.value,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
