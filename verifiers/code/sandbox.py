@@ -37,7 +37,7 @@ class Sandbox:
     """Runs programs that nobody has read. Safe to use from any event loop and thread; a cancelled call is killed.
 
     Tests run in one process, which holds what they expect; the program runs in another one, which sees the arguments of
-    calls; both are jailed (Landlock and seccomp: they read the interpreter's own files, and do nothing else). What the
+    calls; both are jailed (Landlock and seccomp: they read the standard library, and do nothing else). What the
     program returns is rebuilt as exact builtins (``plain_data``). Whether that holds is tried once, before the first
     program, by attacks from inside.
 
