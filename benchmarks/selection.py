@@ -20,10 +20,16 @@ from rich.console import Console
 
 from ttc.cli.connection import connect
 from ttc.evals.config import read_config
-from ttc.evals.runner import run_eval
+from ttc.evals.runner import RunProgress, run_eval
 from ttc.evals.tables import footnotes, summary_table
 
 SETTINGS = Path(__file__).resolve().parents[1] / "docs" / "demo_code.toml"
+
+
+def tell(progress: RunProgress) -> None:
+    """Say every so often how far the run is."""
+    if progress.done % 20 == 0:
+        print(f"{progress.done}/{progress.total} queries", file=sys.stderr, flush=True)
 
 
 async def main(args: argparse.Namespace) -> int:
@@ -31,7 +37,7 @@ async def main(args: argparse.Namespace) -> int:
     config = read_config(SETTINGS).model_copy(update={"limit": args.limit, "seed": args.seed, "run_id": "selection"})
     with tempfile.TemporaryDirectory() as runs:
         async with connect(args.base_url, None, up=None if args.base_url else "smollm2") as model:
-            run = await run_eval(config.model_copy(update={"runs": Path(runs)}), model)
+            run = await run_eval(config.model_copy(update={"runs": Path(runs)}), model, on_progress=tell)
     out = Console(width=130)
     out.print(summary_table(run.summary))
     for note in footnotes(run.summary):
