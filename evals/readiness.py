@@ -8,15 +8,20 @@ import anyio.to_thread
 
 from ttc.errors import ConfigurationError
 from ttc.evals.config import EvalConfig, choose_problems
+from ttc.evals.duplicates import suite_warnings
+from ttc.evals.judge_grader import refuse_same_judge
+from ttc.evals.learning import refuse_trained_problems
+from ttc.evals.problem import Problem
 from ttc.evals.suite import Suite
+from ttc.models.base import Model
 from ttc.types import Query
-from ttc.verifier import Verifier, make_verifier
+from ttc.verifier import Verifier, make_comparator, make_verifier
 from ttc.verifiers.code.agreement import Agreement
 from ttc.verifiers.code.public_tests import PublicTests, public_tests
 from ttc.verifiers.code.tested import TestedVerifier, entry_point
 from ttc.verifiers.code.written_tests import WrittenTests
 
-__all__ = ["ready_suites", "refuse_idle_verifier"]
+__all__ = ["examined", "ready_suites", "refuse_idle_verifier"]
 
 
 async def ready_suites(config: EvalConfig) -> EvalConfig:
@@ -42,6 +47,29 @@ async def ready_suites(config: EvalConfig) -> EvalConfig:
     if isinstance(verifier, TestedVerifier):
         await verifier.prepare()
     return config.model_copy(update={"suites": tuple(suites)})
+
+
+async def examined(
+    config: EvalConfig, chosen: Sequence[tuple[Suite, Sequence[Problem]]], model: Model
+) -> list[list[str]]:
+    """Refuse a run that could not mean what it says, before its first call; return what is doubtful of each suite.
+
+    Raises:
+        ConfigurationError: the judge that grades would select as well, a learned verifier would meet what it learned
+            from, the verifier has nothing to run, or a grader cannot work here.
+    """
+    verifier, comparator = make_verifier(config.verifier), make_comparator(config.comparator)
+    doubts: list[list[str]] = []
+    for suite, problems in chosen:
+        types = {id(kind): kind for kind in (p.query.answer_type for p in problems)}
+        refuse_same_judge(
+            suite.grader, model=model, verifier=verifier, comparator=comparator, answer_types=types.values()
+        )
+        refuse_trained_problems(verifier, (p.query.id for p in problems))
+        await suite.grader.prepare()
+        doubts.append(await anyio.to_thread.run_sync(suite_warnings, suite))
+    refuse_idle_verifier(verifier, [p.query for _, problems in chosen for p in problems])
+    return doubts
 
 
 def refuse_idle_verifier(verifier: Verifier | None, queries: Sequence[Query]) -> None:

@@ -19,11 +19,8 @@ from ttc import errors
 from ttc.budget import Budget
 from ttc.errors import BudgetExhausted, ModelError, ServerUnreachable
 from ttc.evals.config import Configuration, EvalConfig, check, choose_problems
-from ttc.evals.duplicates import suite_warnings
 from ttc.evals.grading import Grade
-from ttc.evals.judge_grader import refuse_same_judge
-from ttc.evals.learning import refuse_trained_problems
-from ttc.evals.readiness import refuse_idle_verifier
+from ttc.evals.readiness import examined
 from ttc.evals.recorded_calls import CallCounts, StoredCalls, working_on
 from ttc.evals.records import Meetings, UnitRecord
 from ttc.evals.run_card import config_of, keep_card, new_id, write_summary
@@ -37,7 +34,6 @@ from ttc.models.base import LiveModel
 from ttc.seeds import hashed
 from ttc.solve import solve
 from ttc.types import Outcome
-from ttc.verifier import make_comparator, make_verifier
 
 __all__ = ["EvalRun", "RunProgress", "config_of", "run_eval", "write_summary"]
 
@@ -118,17 +114,7 @@ async def run_eval(
     """
     configurations = check(config)
     chosen = [await anyio.to_thread.run_sync(choose_problems, suite, config) for suite in config.suites]
-    verifier, comparator = make_verifier(config.verifier), make_comparator(config.comparator)
-    doubts: list[list[str]] = []
-    for suite, problems in chosen:
-        types = {id(kind): kind for kind in (p.query.answer_type for p in problems)}
-        refuse_same_judge(
-            suite.grader, model=model, verifier=verifier, comparator=comparator, answer_types=types.values()
-        )
-        refuse_trained_problems(verifier, (p.query.id for p in problems))
-        await suite.grader.prepare()
-        doubts.append(await anyio.to_thread.run_sync(suite_warnings, suite))
-    refuse_idle_verifier(verifier, [p.query for _, problems in chosen for p in problems])
+    doubts = await examined(config, chosen, model)
     config = config.model_copy(update={"run_id": config.run_id or new_id(chosen[0][0], model)})
     directory = resolve(config.runs, config.run_id)
     units = list(_units(config, configurations, chosen, model))
