@@ -10,7 +10,7 @@ from ttc.errors import ConfigurationError
 __all__ = ["AnswerType", "Equality", "TextAnswer", "make_answer_type", "same_answer"]
 
 Equality = Literal["equal", "different", "undecided"]
-"""What a comparison of two answers brought; ``undecided`` where it ran out of time, or lacks a package that it takes."""
+"""What a comparison of two answers brought; ``undecided`` where it ran out of time or lacks a package it takes."""
 
 
 @runtime_checkable
