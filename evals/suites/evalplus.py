@@ -96,7 +96,6 @@ class MBPPPlus(_EvalPlus):
         "licence": "Apache-2.0 (tests), CC-BY-4.0 (problems)",
         "released": "2023-11",
         "home": "https://github.com/evalplus/mbppplus_release",
-        "size": "378, 399",
         "paper": "Liu et al. 2023, arXiv 2305.01210; Austin et al. 2021, arXiv 2108.07732",
         "prompt": "zero-shot, one assert shown",
     }

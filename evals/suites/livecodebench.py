@@ -68,7 +68,6 @@ class LiveCodeBench(PublishedPrograms):
         "licence": "CC (problems © LeetCode, AtCoder, Codeforces)",
         "released": "2024-03",
         "home": "https://huggingface.co/datasets/livecodebench/code_generation_lite",
-        "size": "by release",
         "paper": "Jain et al. 2024, arXiv 2403.07974",
         "prompt": "zero-shot",
     }
