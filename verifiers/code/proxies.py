@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib
 import reprlib
 import sys
 from typing import Any
@@ -214,7 +215,8 @@ class Opaque:
 class CandidateNames(dict[str, Any]):
     """The builtins of a test's namespace; a name that is not among them is looked up in the candidate's module.
 
-    A standard module that a test forgot to import is not the candidate's to give: it would be told what is expected.
+    A standard module that a test forgot to import is imported here, and is not the candidate's to give: that would be
+    told what is expected.
     """
 
     def __init__(self, remote: Remote, entry_point: str) -> None:
@@ -224,5 +226,5 @@ class CandidateNames(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         if self._entry_point and name != self._entry_point and name in sys.stdlib_module_names:
-            raise NameError(f"name '{name}' is not defined: the test does not import it")
+            return importlib.import_module(name)
         return self._remote.ask("get", name)

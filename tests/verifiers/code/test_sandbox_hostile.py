@@ -162,9 +162,9 @@ async def test_2_stop_iteration_does_not_end_a_loop_of_the_test(sandbox: Sandbox
 
 async def test_2_a_standard_module_is_not_the_candidates_to_give(sandbox: Sandbox):
     source = "class math:\n    isclose = staticmethod(lambda *values: True)\ndef f(x): return 0"
-    (result,) = await sandbox.check(source, ["assert math.isclose(f(1), 2.5)"], entry_point="f")
-    assert result.status == "error"
-    assert "does not import" in result.detail
+    tests = ["assert math.isclose(f(1), 2.5)", "assert math.isclose(f(1), 0)"]
+    results = await sandbox.check(source, tests, entry_point="f")
+    assert [result.status for result in results] == ["failed", "passed"]
     (named,) = await sandbox.check("def queue(x): return [x]", ["assert queue(1) == [1]"], entry_point="queue")
     assert named.passed
 
