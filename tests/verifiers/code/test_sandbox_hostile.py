@@ -441,7 +441,7 @@ async def test_9_the_environment_and_files_are_denied(
 import os, glob
 found = [repr(dict(os.environ))]
 for path in ["/proc/1/environ", "/proc/self/environ", "/proc/{os.getpid()}/environ", f"/proc/{{os.getppid()}}/environ",
-             "{canary_tree}/secret", "/etc/shadow", "/etc/hostname", "/root/.bashrc", "{__file__}",
+             "{canary_tree}/secret", "/etc/shadow", "/etc/hostname", "{Path.home()}/.bashrc", "{__file__}",
              "/proc/self/root/etc/passwd",
              "/usr/lib/../../etc/passwd", "/dev/mem", "/dev/kmsg", "/sys/kernel/notes"]:
     try:
