@@ -160,7 +160,11 @@ class StoredCalls(LiveModel):
         query, strategy = working_on.get()
         for sample in samples:
             self.counts.failed += not sample.ok
-            replay = request.n == 1 and sample.finish in ("stop", "length", "halted") and not _unforced(request, sample)
+            replay = (
+                request.n == 1
+                and sample.finish in ("stop", "step", "length", "halted")
+                and not _unforced(request, sample)
+            )
             await self._store.add_call(key, request, sample, query=query, strategy=strategy, replay=replay)
 
 

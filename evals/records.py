@@ -99,6 +99,7 @@ def request_to_json(request: Request) -> bytes:
             "thinking_tokens": request.thinking_tokens,
             "force": {"cue": force.cue, "max_tokens": force.max_tokens} if force else None,
             "extra": dict(request.extra),
+            **({"until": request.until} if request.until else {}),
         },
         option=orjson.OPT_NON_STR_KEYS,
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from typing import ClassVar
 
 from pydantic import Field
 
 from ttc.session import Session
-from ttc.strategies.vote import Vote
+from ttc.strategies.choice import Choice
 from ttc.strategy import Strategy
 from ttc.types import Candidate, Query
 from ttc.verifier import is_joint, passes
@@ -41,7 +40,7 @@ class BestOfN(Strategy):
     async def solve(self, query: Query, session: Session) -> None:
         """Keep the best of what was scored proposed."""
         joint, lots, drawn = is_joint(session.verifier), session.rng.random(), list[Candidate]()
-        choice = _Choice(query, lots, weighted=self.weighted)
+        choice = self._choice(query, lots)
         wave = self.wave or (8 if getattr(session.verifier, "pass_fail", False) else None)
         async with session.sample(n=self.n, wave=wave, whole=True, scored=not joint) as samples:
             async for candidate in samples:
@@ -52,7 +51,7 @@ class BestOfN(Strategy):
                     if session.candidate is None:
                         session.propose(candidate)  # it stands where the budget carries no scoring
                     drawn.append(candidate)
-                    choice = _Choice(query, lots, weighted=self.weighted)
+                    choice = self._choice(query, lots)
                     for scored in await session.score(drawn):
                         choice.add(scored)
                 else:
@@ -61,30 +60,9 @@ class BestOfN(Strategy):
                     session.propose(candidate)
                     session.stop_early("it passes")
                     break
-                session.propose(choice.best())
+                session.propose(choice.best() or candidate)
         classes = choice.vote.ranking()
         session.note("vote", classes=[[c.best.answer, len(c.members), round(c.weight, 4)] for c in classes])
 
-
-class _Choice:
-    """The best of what was scored so far; equal scores go by lot."""
-
-    def __init__(self, query: Query, lots: float, *, weighted: bool) -> None:
-        self._rng = random.Random(lots)
-        self.vote = Vote(query.answer_type, self._rng)
-        self._weighted = weighted
-        self._highest: Candidate | None = None
-        self._height = (-1.0, 0.0)
-
-    def add(self, candidate: Candidate) -> None:
-        score = candidate.score or 0.0
-        self.vote.add(candidate, weight=score)
-        if (reached := (score, self._rng.random())) > self._height:
-            self._highest, self._height = candidate, reached
-
-    def best(self) -> Candidate:
-        leader = self.vote.leader()
-        if self._weighted and leader and leader.weight > 0:
-            return leader.best
-        assert self._highest is not None
-        return self._highest
+    def _choice(self, query: Query, lots: float) -> Choice:
+        return Choice(query, lots, by="weighted" if self.weighted else "best")

@@ -102,7 +102,8 @@ def test_declared_names_load(group: str, name: str):
 
 #: evals, cli, proxy, wrap -> strategies, verifiers, adaptive -> session -> models, budget -> types
 STOREYS = [
-    {"ttc.types", "ttc.request", "ttc.continuation", "ttc.answer_type", "ttc.errors", "ttc.registry", "ttc.seeds"},
+    {"ttc.types", "ttc.request", "ttc.continuation", "ttc.answer_type", "ttc.errors", "ttc.registry", "ttc.seeds"}
+    | {"ttc.steps"},
     {"ttc.budget"},
     {"ttc.ledger"},
     {"ttc.models"},

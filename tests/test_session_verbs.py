@@ -12,6 +12,7 @@ from ttc.evals.records import outcome_from_json, outcome_to_json
 from ttc.models.scripted import Scripted
 from ttc.session import Session
 from ttc.solve import solve
+from ttc.steps import Solution
 from ttc.strategy import Strategy
 from ttc.tool import ToolResult
 from ttc.types import Candidate, Query
@@ -67,9 +68,9 @@ class Steps:
         return [0.5 for _ in candidates]
 
     async def score_steps(
-        self, query: Query, solutions: Sequence[Sequence[str]], session: Session
+        self, query: Query, solutions: Sequence[Solution], session: Session
     ) -> Sequence[Sequence[float]]:
-        return self.answers or [[len(step) / 10 for step in steps] for steps in solutions]
+        return self.answers or [[len(s.steps[i]) / 10 for i in s.unscored] for s in solutions]
 
 
 class Stepwise(Strategy):
@@ -77,7 +78,7 @@ class Stepwise(Strategy):
 
     async def solve(self, query: Query, session: Session) -> None:
         """Propose a sample, so that there is an answer."""
-        session.note("seen", scores=await session.score_steps([["a", "bbb"], ["cc"]]))
+        session.note("seen", scores=await session.score_steps([Solution(("a", "bbb")), Solution(("cc",))]))
         session.propose(await session.generate())
 
 

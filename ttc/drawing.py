@@ -14,7 +14,7 @@ from ttc.ledger import Ledger
 from ttc.models.base import Model
 from ttc.progress import Progress
 from ttc.request import Numbered, Watch
-from ttc.samples import Samples, ScoredSamples
+from ttc.samples import Continuations, Samples, ScoredSamples
 from ttc.seeds import hashed
 from ttc.types import Candidate, ForcedAnswer, Message, Query, Request, Sample, Sampling
 from ttc.verifier import Comparator, Verifier
@@ -79,6 +79,19 @@ class Drawing:
         """Generated tokens that could be granted now; None: no limit."""
         return self._ledger.left()
 
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the first deadline; infinite without one."""
+        return self._ledger.seconds_left
+
+    async def prompt_tokens(self) -> int:
+        """How many tokens the prompt is, where a limit counts them; else 0."""
+        if not self._ledger.counts_prompts:
+            return 0
+        said = "\n".join(str(message.get("content", "")) for message in self.messages)
+        tokens, _ = await self._model.count_tokens(said)
+        return tokens
+
     # -- drawing ----------------------------------------------------------------------------------------------------
 
     def sample(
@@ -92,6 +105,7 @@ class Drawing:
         scored: bool = False,
         by_finish: bool = False,
         watch: Watch | None = None,
+        until: str | int | None = None,
         **overrides: Any,
     ) -> Samples:
         """Draw ``n`` samples, each its own seeded and cuttable request.
@@ -112,6 +126,8 @@ class Drawing:
             by_finish: hand them on as they finish. This selects for short ones: for strategies that mean to, and say
                 so. Such samples are never answered by recorded calls of other strategies.
             watch: a rule that may end a sample while it streams.
+            until: draw a part of a solution, to go on from with :meth:`grow`: up to this stop sequence (it ends with
+                ``finish="step"`` there), or so many tokens. No answer is forced out of a part.
             overrides: fields of :class:`~ttc.types.Sampling` to change.
 
         Raises:
@@ -122,9 +138,9 @@ class Drawing:
         if scored and self.verifier is None:
             raise ConfigurationError(NO_VERIFIER)
         given: list[Candidate] = []
-        if messages is None and kind == "generate" and not overrides:
+        if messages is None and kind == "generate" and not overrides and until is None:
             given, self._handed_on = self._handed_on[:n], self._handed_on[n:]
-        request = self._request(messages or self.messages, kind, overrides)
+        request = self._request(messages or self.messages, kind, overrides, until)
         if by_finish or whole or watch is not None:
             request = replace(request, race=by_finish, whole=whole, watch=watch)
         made = ScoredSamples if scored else Samples
@@ -153,6 +169,7 @@ class Drawing:
         close_thought: bool = True,
         kind: str = "generate",
         watch: Watch | None = None,
+        until: str | int | None = None,
         **overrides: Any,
     ) -> Candidate:
         """Go on where a sample ended, behind the words of ``cue``; returns the longer sample.
@@ -168,6 +185,7 @@ class Drawing:
             close_thought: end open thoughts before the cue, so that what follows is the answer.
             kind: what the call is for.
             watch: a rule that may end it while it streams.
+            until: go on up to this stop sequence, or for so many tokens.
             overrides: fields of :class:`~ttc.types.Sampling` to change; ``max_tokens`` is that of the continuation.
 
         Raises:
@@ -175,7 +193,7 @@ class Drawing:
         """
         so_far = candidate.sample
         asked = partial_message(messages or self.messages, so_far, cue, close_thought=close_thought)
-        request = self._request(asked, kind, {"force_answer": 0, **overrides})
+        request = self._request(asked, kind, {"force_answer": 0, **overrides}, until)
         request = replace(request, continue_final=True, watch=watch)
         async with self._model.open(self._numbered(request, 1), self._ledger) as stream:
             async for more in stream:
@@ -185,6 +203,52 @@ class Drawing:
                 self.progress.trace.append({**event, "cue": cue, "added": more.usage.generated})
                 return await self._settle(found)
         raise self._refused(kind)
+
+    def grow(
+        self,
+        parents: Sequence[Candidate | None],
+        *,
+        until: str | int | None = None,
+        cues: Sequence[str] | None = None,
+        like: Sequence[int] = (),
+        kind: str = "generate",
+        **overrides: Any,
+    ) -> Continuations:
+        """Go on from each of several partial solutions, all at once: one wave of requests.
+
+        Use as ``async with session.grow([a, a, b], until="\n\n") as grown: async for position, candidate, added in
+        grown``. They come in the order of ``parents``. A partial solution may stand there several times, and gets as
+        many different continuations; None stands for the beginning of a new one. What is over (the model ended it, or
+        it marks its answer at the end of a step) holds its answer; what may go on holds none.
+
+        No more are sent at a time than the budget carries, as with ``sample(whole=True)``. The server reads prompt and
+        text again with every step (from its prefix cache, where that holds them), and is billed for it.
+
+        Args:
+            parents: what to go on from; equal ones are neighbours.
+            until: the stop sequence that ends a step, or the tokens of one.
+            cues: for each parent the words to go on behind, such as the separator that its last step was stopped at.
+            like: tokens that earlier steps took, by which it is judged how many more the budget carries.
+            kind: what the calls are for.
+            overrides: fields of :class:`~ttc.types.Sampling` to change; ``max_tokens`` is that of one step.
+
+        Raises:
+            ConfigurationError: there is nothing to go on from.
+        """
+        if not parents:
+            raise ConfigurationError("grow([]): say what to go on from")
+        cues = list(cues) if cues is not None else [""] * len(parents)
+        requests: list[Request] = []
+        for i, (parent, cue) in enumerate(zip(parents, cues, strict=True)):
+            if requests and parent is parents[i - 1] and cue == cues[i - 1]:
+                requests.append(requests[-1])
+                continue
+            asked = self.messages
+            if parent is not None:
+                asked = partial_message(self.messages, parent.sample, cue, close_thought=False)
+            request = self._request(asked, kind, {"force_answer": 0, **overrides}, until)
+            requests.append(replace(request, continue_final=parent is not None, whole=True))
+        return Continuations(cast("Session", self), parents, requests, cues=cues, like=like)
 
     async def choose(
         self,
@@ -236,7 +300,14 @@ class Drawing:
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
-    def _request(self, messages: Sequence[Message], kind: str, overrides: dict[str, Any]) -> Request:
+    def _request(
+        self, messages: Sequence[Message], kind: str, overrides: dict[str, Any], until: str | int | None = None
+    ) -> Request:
+        stop = until if isinstance(until, str) else ""
+        if until is not None:
+            if until == "" or (not stop and int(until) < 1):
+                raise ConfigurationError(f"until={until!r}: give a stop sequence, or one token at the least")
+            overrides = {"force_answer": 0, **({} if stop else {"max_tokens": until}), **overrides}
         try:
             sampling = replace(self.sampling, **overrides)
         except TypeError as error:
@@ -256,6 +327,7 @@ class Drawing:
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             logprobs=logprobs or None,
+            until=(stop,) if stop else (),
             stream=sampling.max_tokens > 16,
             thinking_tokens=sampling.thinking_tokens,
             force=force,
@@ -289,6 +361,15 @@ class Drawing:
             if not known:
                 answer = None  # the empty key is that of no answer
         return Candidate(answer, sample)
+
+    def _is_over(self, sample: Sample, added: Sample) -> bool:
+        """Whether a solution that grows step by step is over.
+
+        It is where the model ended it, has nothing to add, or ends a step with the answer.
+        """
+        if sample.finish != "step" or not (added.text + added.reasoning).strip():
+            return sample.finish in ("stop", "step")
+        return bool(self.query.answer_type.cue) and self.query.answer_type.concludes(sample.text)
 
     async def _settle(self, candidate: Candidate) -> Candidate:
         """Decide which earlier answers a new one is the same as, where that takes time; returns the candidate."""

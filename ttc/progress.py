@@ -50,6 +50,7 @@ class Progress:
     warnings: list[str] = field(default_factory=list[str])
     stopped_early: bool = False
     out_of_budget: bool = False
+    out_of_time: bool = False
     succeeded: int = 0
     failures: list[Sample] = field(default_factory=list[Sample])
     cut: int = 0
@@ -82,6 +83,7 @@ class Progress:
         self.failures += branch.failures
         self.warnings += [w for w in branch.warnings if w not in self.warnings]
         self.out_of_budget = self.out_of_budget or branch.out_of_budget
+        self.out_of_time = self.out_of_time or branch.out_of_time
         self.note(event, {**data, "events": branch.trace})
 
     def merge_rest(self) -> None:

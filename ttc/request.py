@@ -38,9 +38,9 @@ __all__ = [
 Message: TypeAlias = Mapping[str, Any]
 """One chat message in OpenAI's form: ``{"role": ..., "content": ...}``."""
 
-FinishReason = Literal["stop", "length", "cut", "halted", "cancelled", "failed"]
-"""``length``: the request's own max_tokens; ``cut``: the ledger refused more; ``halted``: the strategy's watcher ended
-it; ``cancelled``: no longer wanted."""
+FinishReason = Literal["stop", "step", "length", "cut", "halted", "cancelled", "failed"]
+"""``step``: a stop sequence of the request's ended it, so it may go on; ``length``: the request's own max_tokens;
+``cut``: the ledger refused more; ``halted``: the strategy's watcher ended it; ``cancelled``: no longer wanted."""
 
 
 def digest(data: Any) -> str:
@@ -125,6 +125,7 @@ class Request:
     seed, the query, the content and the index, so the same position draws the same sample in every strategy.
 
     Attributes:
+        until: stop sequences at which it ends with ``finish="step"``; the text does not hold the one that it met.
         race: it runs against its siblings, so its own duration matters: no recorded call may answer for it.
         watch: a rule that may end it early.
         whole: no more of its siblings are under way than the budget carries, so it need not be promised its whole cap.
@@ -140,6 +141,7 @@ class Request:
     top_p: float = 1.0
     logprobs: int | None = None
     choices: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
     stream: bool = True
     continue_final: bool = False
     thinking_tokens: int | None = None
@@ -165,6 +167,7 @@ class Request:
                 "force": [self.force.cue, self.force.max_tokens] if self.force else None,
                 "extra": dict(self.extra),
                 **({"model": self.model} if self.model else {}),
+                **({"until": list(self.until)} if self.until else {}),
             }
         )
 
@@ -181,6 +184,7 @@ class Request:
             top_p=self.top_p,
             logprobs=self.logprobs,
             choices=self.choices,
+            until=self.until,
             stream=self.stream,
             continue_final=self.continue_final,
             thinking_tokens=self.thinking_tokens,

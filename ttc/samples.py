@@ -1,28 +1,34 @@
-"""The samples of one draw: issued all at once or in waves, handed on in issue order, scored as they arrive."""
+"""The samples of one draw: issued all at once or in waves, handed on in issue order, scored as they arrive.
+
+A draw of continuations is one too: each goes on from a text of its own, and all of them are under way at once.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import anyio
 
+from ttc.continuation import joined
 from ttc.errors import BudgetExhausted
 from ttc.models.base import SampleStream
+from ttc.request import Numbered
 from ttc.types import Candidate, Request, Sample
 
 if TYPE_CHECKING:
     from ttc.session import Session
 
-__all__ = ["Samples"]
+__all__ = ["Continuations", "Grown", "Samples", "ScoredSamples"]
 
 
-class Samples:
-    """Candidates of one :meth:`ttc.session.Session.sample`, in issue order unless it was asked for otherwise."""
+class _Draw:
+    """Samples of one draw in issue order, as many at a time as were asked for or as the budget carries."""
 
     def __init__(
         self,
@@ -36,7 +42,7 @@ class Samples:
         whole: bool = False,
     ) -> None:
         self._session = session
-        self._request = request
+        self._request = request  # of several the one with the longest prompt
         self._given = deque(given)
         self._wanted = n - len(given)
         self._wave = wave or n
@@ -71,13 +77,8 @@ class Samples:
         assert self._stream is not None
         return await self._stream.__aexit__(kind, error, where)
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Candidate:
-        if self._given:
-            return self._given.popleft()
-        s = self._session
+    async def _next(self) -> Sample:
+        """Wait for the next sample, of the next wave where this one is over."""
         try:
             if self._cut:  # of those behind it only the short ones would be whole
                 raise StopAsyncIteration
@@ -85,13 +86,16 @@ class Samples:
         except StopAsyncIteration:
             sample = await self._next_wave()
         self._note(sample)
-        candidate = s._count(s._read(sample))
-        return candidate if s._settled is None else await s._settle(candidate)
+        return sample
+
+    def _ends(self, sample: Sample) -> bool:
+        """Whether a sample that the budget cut ends the draw: one that had not answered yet."""
+        return self._session._read(sample).answer is None
 
     def _note(self, sample: Sample) -> None:
         self._received += 1
         if self._whole:
-            if sample.finish == "cut" and self._session._read(sample).answer is None:
+            if sample.finish == "cut" and self._ends(sample):
                 self._cut = True
             self._lengths.append(sample.usage.generated)
             self._prompt = sample.usage.prompt_tokens or self._prompt  # measured, where it was an estimate at first
@@ -126,8 +130,13 @@ class Samples:
         if self._whole and more > 0 and self._session._ledger.limited:
             more = max(1, self._carried(more))
         if more > 0:
-            self._stream.issue(self._session._numbered(self._request, more))
+            for batch in self._batches(self._issued, self._issued + more):
+                self._stream.issue(batch)
             self._issued += more
+
+    def _batches(self, start: int, stop: int) -> Iterator[Numbered]:
+        """Number the requests at these positions."""
+        yield self._session._numbered(self._request, stop - start)
 
     def _carried(self, most: int) -> int:
         """How many samples the budget carries to their end now, their prompts with them."""
@@ -145,6 +154,88 @@ class Samples:
         force, lengths = self._request.force, self._lengths
         cap = self._request.max_tokens + (force.max_tokens if force else 0)
         return max((sum(lengths) + cap) // (len(lengths) + 1), max(lengths, default=0))
+
+
+class Samples(_Draw):
+    """Candidates of one :meth:`ttc.session.Session.sample`, in issue order unless it was asked for otherwise."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Candidate:
+        if self._given:
+            return self._given.popleft()
+        s, sample = self._session, await self._next()
+        candidate = s._count(s._read(sample))
+        return candidate if s._settled is None else await s._settle(candidate)
+
+
+class Grown(NamedTuple):
+    """One continuation.
+
+    Attributes:
+        position: of what it goes on from, in what was asked to be continued.
+        candidate: the longer text, or the failed sample.
+        added: what the call brought.
+    """
+
+    position: int
+    candidate: Candidate
+    added: Sample
+
+
+class Continuations(_Draw):
+    """What came of one :meth:`ttc.session.Session.grow`, in the order of what was to be continued."""
+
+    def __init__(
+        self,
+        session: Session,
+        parents: Sequence[Candidate | None],
+        requests: Sequence[Request],
+        *,
+        cues: Sequence[str],
+        like: Sequence[int] = (),
+    ) -> None:
+        """Describe a draw; equal requests are neighbours, and one object."""
+        super().__init__(session, max(requests, key=_characters), len(requests), whole=True)
+        self._lengths = list(like)
+        self._parents = parents
+        self._requests = requests
+        self._cues = cues
+        self._positions: dict[int, int] = {}  # by seed: requests that the budget refuses are left out
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Grown:
+        sample = await self._next()
+        s, position = self._session, self._positions[sample.seed]
+        s._count(Candidate(None, sample), note=False)
+        s.progress.drawn += 1
+        s.progress.cut += sample.finish == "cut"
+        parent = self._parents[position]
+        if not sample.ok:
+            return Grown(position, Candidate(None, sample), sample)
+        text = sample
+        if parent is not None:
+            text = joined(parent.sample, sample, self._cues[position], close_thought=False)
+            text = replace(text, index=sample.index, seed=sample.seed)
+        candidate = s._read(text) if s._is_over(text, sample) else Candidate(None, text)
+        return Grown(position, await s._settle(candidate), sample)
+
+    def _ends(self, sample: Sample) -> bool:
+        return True
+
+    def _batches(self, start: int, stop: int) -> Iterator[Numbered]:
+        for _, group in groupby(range(start, stop), key=lambda i: id(self._requests[i])):
+            positions = list(group)
+            batch = self._session._numbered(self._requests[positions[0]], len(positions))
+            self._positions.update(zip(map(batch.seed, batch.positions), positions, strict=True))
+            yield batch
+
+
+def _characters(request: Request) -> int:
+    return sum(len(str(message.get("content", ""))) for message in request.messages)
 
 
 @dataclass(slots=True, eq=False)

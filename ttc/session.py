@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
+from dataclasses import replace
 from typing import Any, cast
 
 import anyio
@@ -16,7 +17,9 @@ from ttc.errors import ConfigurationError
 from ttc.foreign import ForeignLease, lease_foreign
 from ttc.ledger import Ledger
 from ttc.progress import Progress, Proposal
+from ttc.reserve import budget_but
 from ttc.seeds import hashed
+from ttc.steps import Solution
 from ttc.tool import Tool, ToolResult
 from ttc.types import Candidate, Message
 from ttc.verifier import Critic, StepScorer, Verdict, Verifier, in_unit, is_joint
@@ -77,8 +80,8 @@ class Session(Drawing):
             self.note("score", index=c.sample.index, answer=c.answer, score=c.score, by=self.verifier.name)
         return scored
 
-    async def score_steps(self, solutions: Sequence[Sequence[str]]) -> list[list[float]]:
-        """Let the verifier score each step of partial or whole solutions: of each list of steps a list of scores.
+    async def score_steps(self, solutions: Sequence[Solution]) -> list[list[float]]:
+        """Let the verifier score the steps of partial or whole solutions: of each solution those without a score.
 
         Raises:
             ConfigurationError: the verifier scores no steps, or returns what is no score or not one per step.
@@ -90,11 +93,11 @@ class Session(Drawing):
             raise ConfigurationError(f"{named} score steps: pass verifier='process_reward:url=...'")
         by = f"verifier '{cast(Verifier, verifier).name}'"
         found = await verifier.score_steps(self.query, solutions, self)
-        sizes, wanted = [len(scores) for scores in found], [len(steps) for steps in solutions]
+        sizes, wanted = [len(scores) for scores in found], [len(solution.unscored) for solution in solutions]
         if sizes != wanted:
             raise ConfigurationError(f"{by} returned {sizes} step scores for solutions of {wanted} steps")
         scored = [[in_unit(score, by=by, what="score") for score in scores] for scores in found]
-        self.note("score_steps", scores=scored, by=by)
+        self.note("score_steps", scores=scored, by=cast(Verifier, verifier).name)
         return scored
 
     async def compare(self, a: Candidate, b: Candidate) -> Verdict:
@@ -223,11 +226,40 @@ class Session(Drawing):
         Candidates that are handed on are the first that the child draws; they were paid for when they were drawn.
         Checkpoints, trace and counts are shared. When the child's seconds are over its block is left.
         """
-        child = copy(self)
-        child._ledger = Ledger(budget, parent=self._ledger)
+        child = self._child(budget)
         child._handed_on = list(hand_on)
         with anyio.move_on_after(budget.seconds):
             yield child
+
+    @asynccontextmanager
+    async def keeping_back(
+        self, generated: int, *, prompt: int = 0, seconds: float = 0.0
+    ) -> AsyncGenerator[Session | None]:
+        """Open a child session that leaves what one more call takes, so that a search can answer at its end.
+
+        Args:
+            generated: tokens that the call may generate.
+            prompt: tokens that it reads; counted where total tokens or dollars are limited.
+            seconds: that it takes. When no more than those are left the child's block is left, as that of
+                :meth:`within` is.
+
+        Yields:
+            The child; None where the budget has nothing left beside that call.
+        """
+        budget = budget_but(
+            self._ledger,
+            generated=generated,
+            prompt=prompt,
+            seconds=seconds,
+            price=self._model.price_of(self.sampling.model),
+        )
+        if budget is None:
+            self.progress.out_of_budget = True
+            yield None
+            return
+        with anyio.move_on_after(budget.seconds) as clock:
+            yield self._child(replace(budget, seconds=None))
+        self.progress.out_of_time = self.progress.out_of_time or clock.cancelled_caught
 
     def branch(self, *name: str | int, messages: Sequence[Message] | None = None) -> Session:
         """Open a branch: a line of work of its own, which may run beside others in a task group.
@@ -266,6 +298,11 @@ class Session(Drawing):
     def merge(self, branch: Session, event: str = "branch", **data: Any) -> None:
         """Count what a branch did as consumed here, and note it as one event of the trace with the branch's in it."""
         self.progress.merge(branch._name, event, data)
+
+    def _child(self, budget: Budget) -> Session:
+        child = copy(self)
+        child._ledger = Ledger(budget, parent=self._ledger)
+        return child
 
 
 def _encodable(text: str) -> str:

@@ -199,7 +199,7 @@ def _gravest(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
 
 
 def _ended_by(progress: Progress, late: bool) -> EndedBy:
-    if late:
+    if late or progress.out_of_time:
         return "deadline"
     if progress.failures and not progress.succeeded:
         return "all_calls_failed"

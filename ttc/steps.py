@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Literal, Self
 
-__all__ = ["BLANK_LINE", "join_steps", "split_steps"]
+from ttc.types import Sample
+
+__all__ = ["BLANK_LINE", "Aggregate", "Solution", "aggregated", "join_steps", "split_steps"]
 
 BLANK_LINE = "\n\n"
 """What stands between two steps where nothing else is said: how models that reason write, and how a step is stopped."""
@@ -13,6 +18,56 @@ BLANK_LINE = "\n\n"
 _BLANK_LINES = re.compile(
     r"\n\s*\n"
 )  # linear: it starts at line ends alone, and fails only where no second one follows
+
+Aggregate = Literal["last", "min", "product", "mean"]
+"""How a solution's score is made of those of its steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A partial or whole solution, step by step, as a step scorer sees it.
+
+    Attributes:
+        steps: their texts.
+        samples: what each step was drawn as, with its logprobs where the scorer asks for them; empty where the solution
+            was drawn in one go.
+        scores: of its first steps, where they are known: those are not scored again.
+        over: nothing comes behind it.
+    """
+
+    steps: tuple[str, ...]
+    samples: tuple[Sample, ...] = ()
+    scores: tuple[float, ...] = ()
+    over: bool = True
+
+    @classmethod
+    def of(cls, text: str, separator: str = BLANK_LINE) -> Self:
+        """Split a whole text into its steps."""
+        return cls(tuple(split_steps(text, separator)))
+
+    @property
+    def unscored(self) -> range:
+        """The positions of the steps to be scored."""
+        return range(len(self.scores), len(self.steps))
+
+
+def aggregated(scores: Sequence[float], how: Aggregate) -> float:
+    """Make one score of those of the steps; 0 where there are none.
+
+    The last one did best where scores say how likely the end is right (Snell et al. 2024, arXiv 2408.03314), the least
+    and the product where they say whether a step is (Lightman et al. 2023, arXiv 2305.20050).
+    """
+    if not scores:
+        return 0.0
+    match how:
+        case "last":
+            return scores[-1]
+        case "min":
+            return min(scores)
+        case "product":
+            return prod(scores)
+        case "mean":
+            return sum(scores) / len(scores)
 
 
 def split_steps(text: str, separator: str = BLANK_LINE) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, runtime_check
 
 from ttc import registry
 from ttc.errors import ConfigurationError
+from ttc.steps import Solution
 from ttc.types import Candidate, Query
 
 if TYPE_CHECKING:
@@ -84,9 +85,12 @@ class StepScorer(Protocol):
     """Scores each step of partial or whole solutions in [0, 1]: a process reward model."""
 
     async def score_steps(
-        self, query: Query, solutions: Sequence[Sequence[str]], session: Session
+        self, query: Query, solutions: Sequence[Solution], session: Session
     ) -> Sequence[Sequence[float]]:
-        """Return for each solution, a list of steps, one score per step."""
+        """Return for each solution one score per step that has none yet (its ``unscored`` ones).
+
+        All solutions of a wave come at once, so that a scorer can ask for all of them at a time.
+        """
         ...
 
 

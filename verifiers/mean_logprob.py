@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ttc.confidence import FLOOR
 from ttc.errors import ConfigurationError
 from ttc.session import Session
-from ttc.types import Candidate, Query
+from ttc.steps import Solution
+from ttc.types import Candidate, Query, Sample
 
-__all__ = ["MeanLogprob", "lowest_group_mean"]
+__all__ = ["MeanLogprob", "drawn_as", "lowest_group_mean"]
 
 
 class MeanLogprob(BaseModel):
@@ -41,13 +42,38 @@ class MeanLogprob(BaseModel):
         Raises:
             ConfigurationError: no candidate carries logprobs (the server returned none).
         """
-        means = [lowest_group_mean(c.sample.logprobs, self.window) for c in candidates]
-        if candidates and all(m is None for m in means) and any(c.sample.text for c in candidates):
+        return self._scores([c.sample for c in candidates])
+
+    async def score_steps(
+        self, query: Query, solutions: Sequence[Solution], session: Session
+    ) -> Sequence[Sequence[float]]:
+        """Score each step that has no score yet by its own tokens.
+
+        Raises:
+            ConfigurationError: no step carries logprobs.
+        """
+        scores = iter(self._scores(drawn_as(solutions)))
+        return [[next(scores) for _ in solution.unscored] for solution in solutions]
+
+    def _scores(self, samples: Sequence[Sample]) -> list[float]:
+        means = [lowest_group_mean(sample.logprobs, self.window) for sample in samples]
+        if samples and all(m is None for m in means) and any(sample.text for sample in samples):
             raise ConfigurationError(
                 "verifier 'mean_logprob' needs logprobs, and the server returned none: start it without "
                 "--max-logprobs 0, or take verifier 'judge'"
             )
         return [0.0 if m is None else min(1.0, exp(m)) for m in means]
+
+
+def drawn_as(solutions: Sequence[Solution]) -> list[Sample]:
+    """Return what the steps without a score were drawn as, of all solutions in a row.
+
+    Raises:
+        ConfigurationError: they were not drawn step by step.
+    """
+    if any(len(solution.samples) < len(solution.steps) for solution in solutions):
+        raise ConfigurationError("logprobs of steps are those of steps that were drawn one by one: see session.grow")
+    return [solution.samples[i] for solution in solutions for i in solution.unscored]
 
 
 def lowest_group_mean(values: Sequence[float], window: int | None) -> float | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 from pydantic import Field, field_validator
 
 from ttc.errors import BadResponse
 from ttc.session import Session
-from ttc.steps import BLANK_LINE, split_steps
+from ttc.steps import BLANK_LINE, Aggregate, Solution, aggregated
 from ttc.types import Candidate, Query
 from ttc.verifiers.pooled_reward import Asked, PooledReward, Scores, harmless
 from ttc.verifiers.scoring_server import Payload, ScoringServer
@@ -34,7 +33,7 @@ class ProcessReward(PooledReward):
 
     marker: str = Field("<extra_0>", description="the token behind each step, with the white space that belongs there")
     separator: str = Field("", description="what stands between steps; left out, a blank line")
-    aggregate: Literal["last", "min", "product", "mean"] = Field("last", description="the score of a whole solution")
+    aggregate: Aggregate = Field("last", description="the score of a whole solution")
 
     @field_validator("marker")
     @classmethod
@@ -52,29 +51,19 @@ class ProcessReward(PooledReward):
             ConfigurationError: what answers is no such reward model.
             ModelError: the answer is an error, or is not one finite score per step.
         """
-        solutions = [split_steps(c.sample.text, self.separator or BLANK_LINE) for c in candidates]
-        return [self._whole(scores) for scores in await self.score_steps(query, solutions, session)]
+        solutions = [Solution.of(c.sample.text, self.separator or BLANK_LINE) for c in candidates]
+        return [aggregated(scores, self.aggregate) for scores in await self.score_steps(query, solutions, session)]
 
     async def score_steps(
-        self, query: Query, solutions: Sequence[Sequence[str]], session: Session
+        self, query: Query, solutions: Sequence[Solution], session: Session
     ) -> Sequence[Sequence[float]]:
-        """Return for each solution, a list of steps, one score in [0, 1] per step. Raises what :meth:`score` does."""
-        asked = [Asked(self._marked(query, steps), len(steps)) for steps in solutions if steps]
-        left = iter(await self._scored(asked, session))
-        return [list(next(left)) if steps else [] for steps in solutions]
+        """Return for each solution one score in [0, 1] per step that has none. Raises what :meth:`score` does.
 
-    def _whole(self, scores: Sequence[float]) -> float:
-        if not scores:
-            return 0.0
-        match self.aggregate:
-            case "last":
-                return scores[-1]
-            case "min":
-                return min(scores)
-            case "product":
-                return prod(scores)
-            case "mean":
-                return sum(scores) / len(scores)
+        The model reads all steps of a solution with each new one (from its prefix cache, where it has one).
+        """
+        asked = [Asked(self._marked(query, s.steps), len(s.steps)) for s in solutions if s.unscored]
+        left = iter(await self._scored(asked, session))
+        return [list(next(left))[len(s.scores) :] if s.unscored else [] for s in solutions]
 
     def _marked(self, query: Query, steps: Sequence[str]) -> Payload:
         word = self.marker.strip()

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from ttc.confidence import token_confidence
 from ttc.errors import ConfigurationError
 from ttc.session import Session
-from ttc.types import Candidate, Query
-from ttc.verifiers.mean_logprob import lowest_group_mean
+from ttc.steps import Solution
+from ttc.types import Candidate, Query, Sample
+from ttc.verifiers.mean_logprob import drawn_as, lowest_group_mean
 
 __all__ = ["SelfCertainty"]
 
@@ -40,8 +41,22 @@ class SelfCertainty(BaseModel):
         Raises:
             ConfigurationError: no candidate carries top-k logprobs (the server returned none).
         """
-        scores = [self.certainty(c.sample.top_logprobs) for c in candidates]
-        if candidates and all(s is None for s in scores) and any(c.sample.text for c in candidates):
+        return self._scores([c.sample for c in candidates])
+
+    async def score_steps(
+        self, query: Query, solutions: Sequence[Solution], session: Session
+    ) -> Sequence[Sequence[float]]:
+        """Score each step that has no score yet by its own tokens.
+
+        Raises:
+            ConfigurationError: no step carries top-k logprobs.
+        """
+        scores = iter(self._scores(drawn_as(solutions)))
+        return [[next(scores) for _ in solution.unscored] for solution in solutions]
+
+    def _scores(self, samples: Sequence[Sample]) -> list[float]:
+        scores = [self.certainty(sample.top_logprobs) for sample in samples]
+        if samples and all(s is None for s in scores) and any(sample.text for sample in samples):
             raise ConfigurationError(
                 "verifier 'self_certainty' needs logprobs, and the server returned none: start it without "
                 "--max-logprobs 0, or take verifier 'judge'"

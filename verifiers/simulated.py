@@ -9,15 +9,17 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import exp, sqrt
 from typing import Literal
 
 from ttc.models.population import Population
 from ttc.seeds import hashed
 from ttc.session import Session
+from ttc.steps import Solution, aggregated
 from ttc.types import Candidate, Message, Query
 
-__all__ = ["SimulatedComparator", "SimulatedVerifier"]
+__all__ = ["SimulatedComparator", "SimulatedStepScorer", "SimulatedVerifier"]
 
 _ASK: tuple[Message, ...] = ({"role": "user", "content": "Which one is right?"},)
 
@@ -98,14 +100,54 @@ class SimulatedVerifier:
         if self.calls:
             for _ in candidates:
                 await session.choose(_ASK, ("Yes", "No"), kind="reward")
-        return [self._score(self.population.is_right(query, c), query, c) for c in candidates]
+        return [
+            self._noisy(self.population.is_right(query, c), query.id, c.sample.seed, c.answer or "") for c in candidates
+        ]
 
-    def _score(self, right: bool, query: Query, candidate: Candidate) -> float:
-        rng = random.Random(hashed(self.seed, query.id, candidate.sample.seed, candidate.answer or ""))
+    def _noisy(self, right: bool, *named: str | int) -> float:
+        rng = random.Random(hashed(self.seed, *named))
         if self.noise == "none":
             return float(rng.random() < (self.tpr if right else self.fpr))
         value = right + self.scale * (rng.gauss() if self.noise == "gaussian" else _student_t3(rng))
         return 1 / (1 + exp(-max(-500.0, min(500.0, value))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedStepScorer(SimulatedVerifier):
+    """Scores the steps of a simulated solution with errors of a known kind: whether all is right up to each of them.
+
+    Attributes:
+        n_steps: of a solution, as in the simulated model.
+    """
+
+    n_steps: int = 10
+
+    async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
+        """Return the score of each candidate's last step.
+
+        Raises:
+            BudgetExhausted: scores are charged, and there are no tokens left.
+        """
+        solutions = [Solution.of(c.sample.text) for c in candidates]
+        return [aggregated(scores, "last") for scores in await self.score_steps(query, solutions, session)]
+
+    async def score_steps(
+        self, query: Query, solutions: Sequence[Solution], session: Session
+    ) -> Sequence[Sequence[float]]:
+        """Return a score per step that has none, the same one for the same step. With ``calls`` one call a solution.
+
+        Raises:
+            BudgetExhausted: scores are charged, and there are no tokens left.
+        """
+        if self.calls:
+            for _ in solutions:
+                await session.choose(_ASK, ("Yes", "No"), kind="reward")
+        return [self._of_steps(query, solution) for solution in solutions]
+
+    def _of_steps(self, query: Query, solution: Solution) -> list[float]:
+        steps = [self.population.step_is_right(query, step, self.n_steps) for step in solution.steps]
+        right = list(accumulate(steps, min))  # all is right up to there
+        return [self._noisy(right[i], query.id, solution.steps[i]) for i in solution.unscored]
 
 
 def _student_t3(rng: random.Random) -> float:

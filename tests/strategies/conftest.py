@@ -39,6 +39,8 @@ SPECS = [
     "adaptive:probe=3,hard=(knockout:n=6)",
     "program_of_thought:n=5,tool=last_number",
     "program_of_thought:n=3,repair=2,tool=last_number",
+    "beam:n=6,m=3,step_tokens=24,max_steps=4",
+    "beam:n=4,m=2,separator=none,step_tokens=9,max_steps=4,choice=best",
 ]
 
 #: takes the first finishers, by definition; tests/strategies/test_short_m_at_k.py shows what that selects for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import exp, prod
 from typing import Any
 
@@ -17,7 +18,7 @@ from ttc.models.scripted import Scripted
 from ttc.registry import create
 from ttc.session import Session
 from ttc.solve import solve
-from ttc.steps import join_steps, split_steps
+from ttc.steps import Solution, join_steps, split_steps
 from ttc.types import Candidate, Query, Sample, Usage
 from ttc.verifier import StepScorer
 from ttc.verifiers.process_reward import ProcessReward
@@ -47,6 +48,10 @@ def by_hand(*steps: str) -> list[float]:
 
 
 # -- steps ---------------------------------------------------------------------------------------------------------
+
+
+def solutions(*steps: Sequence[str]) -> list[Solution]:
+    return [Solution(tuple(s)) for s in steps]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +88,7 @@ def test_steps_that_were_joined_are_split_into_the_same(parts: list[str]) -> Non
 async def test_every_step_has_a_score_of_its_own() -> None:
     async with PoolingServer(process=True, labels=2) as server:
         verifier = ProcessReward(url=server.url)
-        scores = await verifier.score_steps(QUERY, [TWO, TWO[:1], [], ["None of this."]], session())
+        scores = await verifier.score_steps(QUERY, solutions(TWO, TWO[:1], [], ["None of this."]), session())
     assert isinstance(verifier, StepScorer)
     assert list(map(len, scores)) == [2, 1, 0, 1]
     assert list(scores[0]) == pytest.approx(by_hand(*TWO))
@@ -95,7 +100,7 @@ async def test_every_step_has_a_score_of_its_own() -> None:
 async def test_a_session_scores_steps_through_it() -> None:
     async with PoolingServer(process=True, labels=2) as server:
         asking = session(ProcessReward(url=server.url))
-        assert await asking.score_steps([TWO]) == [pytest.approx(by_hand(*TWO))]
+        assert await asking.score_steps(solutions(TWO)) == [pytest.approx(by_hand(*TWO))]
 
 
 @pytest.mark.anyio
@@ -130,7 +135,7 @@ async def test_a_solution_or_a_question_that_writes_the_marker_adds_no_step(temp
     steps = [f"It is.{MARKER}{MARKER}", f"{MARKER} and\u200b<\u200bextra_0>.", "<|im_end|>"]
     async with PoolingServer(process=True) as server:
         verifier = create("verifier", f"process_reward:url={server.url},template={template}")
-        (scores,) = await verifier.score_steps(query, [steps], session())
+        (scores,) = await verifier.score_steps(query, solutions(steps), session())
     assert len(scores) == 3
     sent = str(server.scored[0][1])
     assert sent.count(MARKER) == 3
@@ -142,7 +147,7 @@ async def test_a_marker_may_be_any_word_with_its_white_space() -> None:
     async with PoolingServer(process=True) as server:
         server.marker = "ки"
         verifier = ProcessReward(url=server.url, template="plain", marker=" ки\n")
-        (scores,) = await verifier.score_steps(QUERY, [["кики one", "two"]], session())
+        (scores,) = await verifier.score_steps(QUERY, solutions(["кики one", "two"]), session())
     assert len(scores) == 2
     assert server.scored[0][1]["input"][0].endswith("one ки\ntwo ки\n")
 
@@ -158,12 +163,12 @@ async def test_another_number_of_scores_is_an_error_that_says_how_to_start_the_s
         await verifier.prepare()
         server.steps = lambda n: returned
         with pytest.raises(BadResponse, match=rf"{returned} scores for a solution of 2 steps, so none") as refused:
-            await verifier.score_steps(QUERY, [TWO], paying)
+            await verifier.score_steps(QUERY, solutions(TWO), paying)
         assert '"tok_pooling_type": "STEP", "step_tag_id": 7}' in str(refused.value)
         (usage,) = paying._ledger.foreign.values()
         assert usage.prompt_tokens > 0  # it was read all the same
         server.steps = lambda n: n
-        (scores,) = await verifier.score_steps(QUERY, [TWO], paying)
+        (scores,) = await verifier.score_steps(QUERY, solutions(TWO), paying)
     assert list(scores) == pytest.approx(by_hand(*TWO))  # nothing of it had been remembered
     assert len(server.scored) == 2
 
@@ -175,9 +180,9 @@ async def test_one_solution_with_a_wrong_count_spoils_its_own_request_alone() ->
         await verifier.prepare()
         server.steps = lambda n: 2
         with pytest.raises(BadResponse, match="2 scores for a solution of 3 steps"):
-            await verifier.score_steps(QUERY, [TWO, ["a", "b", "c"]], session())
+            await verifier.score_steps(QUERY, solutions(TWO, ["a", "b", "c"]), session())
         server.steps = lambda n: n
-        await verifier.score_steps(QUERY, [TWO, ["a", "b", "c"]], session())
+        await verifier.score_steps(QUERY, solutions(TWO, ["a", "b", "c"]), session())
     assert len(server.scored) == 3
 
 

@@ -85,6 +85,8 @@ async def read_choices(
             finish = "cut"
         elif choice.finish == "length":
             finish = "length"
+        elif request.until and (choice.stopped_by is None or choice.stopped_by in request.until):
+            finish = "step"  # also where a server does not tell: what goes on from a text that is over says nothing
         reasoning, text = await _split(request, choice, finish, tokenizer)
         thoughts, source = 0, counted_by
         if reasoning or (CLOSE in choice.content and (in_thought or not request.continue_final)):

@@ -109,7 +109,7 @@ class InstantStream:
         index = batch.positions[at]
         seed = batch.seed(index)
         draw = model.draw(request, seed, index, self._problem)
-        tokens, finish = draw.tokens, "stop"
+        tokens, finish = draw.tokens, draw.finish
         if tokens > cap:
             tokens, finish = cap, "length"
         if room is not None and tokens > room:
@@ -120,5 +120,5 @@ class InstantStream:
         ledger.pay(self._kind, used, price=model.price)
         if request.logprobs:
             return model.sample(request, index, seed, draw, used, finish)
-        text = draw.text if finish == "stop" else ""
+        text = draw.text if finish in ("stop", "step") else ""
         return Sample(text=text, usage=used, index=index, seed=seed, kind=request.kind, finish=finish)

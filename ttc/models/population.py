@@ -12,9 +12,11 @@ from ttc.errors import ConfigurationError
 from ttc.seeds import hashed
 from ttc.types import Candidate, Message, Query
 
-__all__ = ["Population", "Problem", "SimulatedAnswer", "said"]
+__all__ = ["Population", "Problem", "SimulatedAnswer", "said", "stated", "step_is_right", "steps_shown"]
 
 _SAID = re.compile(r"\[([0-9a-f]+)\] (\S+)")
+_STEP = re.compile(r"\[([0-9a-f]+)\]")
+_MIX, _MASK = 0x9E3779B97F4A7C15, 0xFFFFFFFFFFFFFFFF  # neighbouring words come far apart: Fibonacci hashing
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class SimulatedAnswer:
 
     def extract(self, text: str) -> str | None:
         """Return the last word of a whole text."""
-        return text.rpartition("] ")[2] or None if text.startswith("[") else None
+        _, said, answer = text.rpartition("] ")
+        return answer or None if said and text.startswith("[") else None
 
     def concludes(self, text: str) -> bool:
         """Whether the text is whole."""
@@ -102,6 +105,10 @@ class Population:
             known = self._problems[prompt] = self._make(prompt)
         return known
 
+    def step_is_right(self, query: Query, step: str, n_steps: int) -> bool:
+        """Whether one step of a simulated solution of ``n_steps`` is right; the solution is where all of them are."""
+        return step_is_right(self.problem(stated(query.messages)).p, step, n_steps)
+
     def is_right(self, query: Query, answer: Candidate | str | None) -> bool:
         """Whether an answer (or that of a candidate) is the right one: for graders, simulated verifiers and tests."""
         if isinstance(answer, Candidate):
@@ -126,6 +133,18 @@ class Population:
         shares = [share / sum(self.wrong) for share in self.wrong]
         bounds = (*list(accumulate(shares))[:-1], 1.0)
         return Problem(p, words[0], tuple(words[1:]), bounds)
+
+
+def steps_shown(messages: Sequence[Message]) -> list[str]:
+    """Return the words of the steps that stand in the last message: what a continuation goes on from."""
+    return _STEP.findall(str(messages[-1].get("content", "")))
+
+
+def step_is_right(p: float, step: str, n_steps: int) -> bool:
+    """Whether a step is right that is so with the n-th root of ``p``: its word decides."""
+    word = _STEP.search(step)
+    luck = int(word[1], 16) * _MIX & _MASK if word else _MASK
+    return luck < p ** (1 / n_steps) * _MASK
 
 
 def stated(messages: Sequence[Message]) -> str:

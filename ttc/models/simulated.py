@@ -23,7 +23,9 @@ from ttc.errors import ConfigurationError, ModelError
 from ttc.ledger import Ledger
 from ttc.models.base import LiveModel, Meter, SampleStream
 from ttc.models.instant import InstantStream
-from ttc.models.population import Population, Problem, said, stated
+from ttc.models.population import Population, Problem, said, stated, step_is_right, steps_shown
+from ttc.seeds import hashed
+from ttc.steps import BLANK_LINE
 from ttc.types import FinishReason, Message, Piece, Request, Sample, Usage
 
 __all__ = ["Confidence", "Latency", "Lengths", "Revising", "Simulated"]
@@ -94,6 +96,7 @@ class _Draw(NamedTuple):
     text: str
     tokens: int
     right: bool
+    finish: FinishReason = "stop"
 
 
 class _Chance(NamedTuple):
@@ -126,6 +129,7 @@ class Simulated(LiveModel):
         revising: Revising | None = None,
         confidence: Confidence | None = None,
         voters: Sequence[float] = (),
+        steps: int = 1,
         failures: float = 0.0,
         prompt_tokens: int = 20,
         interval: int = 16,
@@ -142,6 +146,7 @@ class Simulated(LiveModel):
             revising: what revisions do.
             confidence: what the logprobs say, where they are asked for.
             voters: P(right) by position instead of by problem: sample i is drawn by voter i.
+            steps: in a solution. Each is right with the n-th root of P(right), and a solution where all of them are.
             failures: share of calls that fail.
             prompt_tokens: of a message.
             interval: tokens between two looks at the budget.
@@ -155,6 +160,8 @@ class Simulated(LiveModel):
         super().__init__(name, in_flight=in_flight, price=price)
         if not 0 <= failures <= 1:
             raise ConfigurationError(f"simulated model: failures={failures} is no share")
+        if steps < 1:
+            raise ConfigurationError(f"simulated model: steps={steps}: a solution has one at least")
         self.population = population
         self.generated = 0
         self.sent = 0
@@ -164,6 +171,7 @@ class Simulated(LiveModel):
         self._revising = revising or Revising()
         self._confidence = confidence or Confidence()
         self._voters = tuple(voters)
+        self._steps = steps
         self.failures = failures
         self._prompt_tokens = prompt_tokens
         self._interval = interval
@@ -218,7 +226,7 @@ class Simulated(LiveModel):
             meter.broke(generated=False)
             raise ModelError("a simulated failure")
         cap = meter.max_tokens()
-        length, finish = (cap, "length") if draw.tokens > cap else (draw.tokens, "stop")
+        length, finish = (cap, "length") if draw.tokens > cap else (draw.tokens, draw.finish)
         watcher = request.watch.start() if request.watch else None
         row = self.row(request, request.seed, right=draw.right)
         done = 0
@@ -228,7 +236,7 @@ class Simulated(LiveModel):
             done += step
             self.generated += step
             over = done == length
-            said_now = draw.text if over and finish == "stop" else ""
+            said_now = draw.text if over and finish in ("stop", "step") else ""
             if watcher is not None and watcher(Piece(done, said_now, top_logprobs=(row,) * step)) and not over:
                 finish = "halted"
                 break
@@ -252,7 +260,7 @@ class Simulated(LiveModel):
         latency: float = 0.0,
     ) -> Sample:
         """Make the sample of what was drawn; one that did not come to its end says nothing."""
-        text = draw.text if finish == "stop" else ""
+        text = draw.text if finish in ("stop", "step") else ""
         if not request.logprobs:
             return Sample(
                 text=text, usage=used, index=index, seed=seed, kind=request.kind, finish=finish, latency=latency
@@ -284,6 +292,8 @@ class Simulated(LiveModel):
         skill = (seed * _MIX & 0xFFFFFFFFFFFFFFFF) >> 32
         if request.choices:
             return _Draw(request.choices[skill * len(request.choices) >> 32], 1, False)
+        if self._steps > 1 and request.kind != "revise":
+            return self._solution(request, seed, problem)
         chain, answer, u = f"{seed:x}", "", skill * _UNIT
         if request.kind == "revise" and (before := said(request.messages)):
             chain, answer = before
@@ -301,6 +311,20 @@ class Simulated(LiveModel):
         lengths = self._lengths
         tokens = lengths.tokens(_chance(seed).length if lengths.sigma else 0, right)
         return _Draw(f"[{chain}] {answer}", tokens, right)
+
+    def _solution(self, request: Request, seed: int, problem: Problem) -> _Draw:
+        """Draw the rest of a solution in steps, or the next step of it."""
+        shown = steps_shown(request.messages) if request.continue_final else []
+        left = max(1, self._steps - len(shown))
+        new = [f"{hashed(seed, i) if i else seed:x}" for i in range(1 if request.until else left)]
+        right = all(step_is_right(problem.p, f"[{word}]", self._steps) for word in (*shown, *new))
+        text = (request.until[0] if request.until else BLANK_LINE).join(f"[{word}]" for word in new)
+        chance, lengths = _chance(seed), self._lengths
+        tokens = max(1, round(lengths.tokens(chance.length, right) * len(new) / self._steps))
+        if len(new) < left:
+            return _Draw(text, tokens, right, "step")
+        answer = problem.right if right else problem.wrong[bisect(problem.bounds, chance.slip * _UNIT)]
+        return _Draw(f"{text} {answer}", tokens, right)
 
     def _revised(self, chain: str, was_right: bool, u: float) -> tuple[bool, bool]:
         """Return whether a revision is right, and whether it keeps the answer."""

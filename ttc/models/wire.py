@@ -48,13 +48,18 @@ def chat_body(request: Request, model: str, *, max_tokens: int, streamed: bool) 
         body |= {"logprobs": True, "top_logprobs": request.logprobs}
     if request.choices:
         body["structured_outputs"] = {"choice": list(request.choices)}
+    if request.until:
+        body["stop"] = list(request.until)
     if request.continue_final:
         body |= {"continue_final_message": True, "add_generation_prompt": False}
     if request.thinking_tokens is not None:
         body["thinking_token_budget"] = request.thinking_tokens
     if streamed:
         body |= {"stream": True, "stream_options": {"include_usage": True, "continuous_usage_stats": True}}
-    return body | dict(request.extra)
+    body |= request.extra
+    if request.until and (own := request.extra.get("stop")):
+        body["stop"] = [*request.until, *([own] if isinstance(own, str) else own)]
+    return body
 
 
 class EventBuffer:
@@ -92,6 +97,7 @@ class Choice:
         content: the content, inline thoughts among it.
         reasoning: the server's own reasoning field.
         finish: the server's finish_reason.
+        stopped_by: the stop sequence that ended it; empty where none did, None where the server does not tell.
         logprobs: of each generated token.
         top: for each generated token, its likeliest alternatives with their log-probabilities, descending.
     """
@@ -99,6 +105,7 @@ class Choice:
     content: str = ""
     reasoning: str = ""
     finish: str = ""
+    stopped_by: str | None = None
     logprobs: list[float] = field(default_factory=list[float])
     top: list[list[tuple[str, float]]] = field(default_factory=list[list[tuple[str, float]]])
 
@@ -125,6 +132,7 @@ def parse_choices(raw: bytes) -> tuple[list[Choice], Mapping[str, Any]]:
             message = c["message"]
             choice = Choice(message.get("content") or "", _reasoning(message), c.get("finish_reason") or "")
             choice.observe(c.get("logprobs"))
+            choice.stopped_by = _stopped_by(c)
             choices.append(choice)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadResponse(f"the server answered 200 with something that is no completion: {_excerpt(raw)}") from error
@@ -210,6 +218,7 @@ class StreamedChoice:
             self.thought = before + round((self.seen - before) * (1 - share))
         if finish := c.get("finish_reason"):
             self.choice.finish = finish
+            self.choice.stopped_by = _stopped_by(c)
             check_finish(finish)
 
     def _fail(self, error: Any) -> None:
@@ -272,6 +281,14 @@ def prometheus_sums(text: str) -> dict[str, float]:
 def _reasoning(message: Mapping[str, Any]) -> str:
     """The reasoning field; ``reasoning_content`` on older servers."""
     return message.get("reasoning") or message.get("reasoning_content") or ""
+
+
+def _stopped_by(choice: Mapping[str, Any]) -> str | None:
+    """The stop sequence that ended a choice: vLLM's ``stop_reason``, null or a token's number at its own end."""
+    if "stop_reason" not in choice:
+        return None
+    reason = choice["stop_reason"]
+    return reason if isinstance(reason, str) else ""
 
 
 def _excerpt(raw: bytes) -> str:
