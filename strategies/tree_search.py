@@ -68,8 +68,8 @@ class TreeSearch(Strategy):
                 if passes(session.verifier, best):
                     session.stop_early("it passes")
                     return
-            elif (partial := tree.best_open()) is not None and partial.candidate is not None:
-                session.propose(partial.candidate)
+            elif (partial := tree.best_open()) is not None:
+                session.propose(_unfinished(query, partial))
         if search.best() is None:
             await self.force(query, session, tree)
 
@@ -142,7 +142,9 @@ class TreeSearch(Strategy):
     ) -> AsyncGenerator[Session | None]:
         """Keep back what forcing an answer takes, as long as there is none."""
         tokens = session.sampling.force_answer if query.answer_type.cue else 0
-        if not tokens or search.best() is not None:
+        left = session.tokens_left
+        scarce = not search.tree.nodes and left is not None and left <= 2 * tokens
+        if not tokens or scarce or search.best() is not None:
             yield session
             return
         grown = [node.samples[-1] for node in search.tree.nodes if node.samples]
@@ -151,6 +153,15 @@ class TreeSearch(Strategy):
         slowest = max((sample.latency for sample in grown), default=0.0)
         async with session.keeping_back(tokens, prompt=prompt, seconds=slowest) as child:
             yield child
+
+
+def _unfinished(query: Query, node: Node) -> Candidate:
+    """Return what a partial solution is worth: where answers are not marked, what it says is one."""
+    assert node.candidate is not None
+    if query.answer_type.cue:
+        return node.candidate
+    answer = query.answer_type.extract(node.candidate.sample.text)
+    return Candidate(answer, node.candidate.sample, node.value)
 
 
 def _note(session: Session, tree: Tree, children: Sequence[Node]) -> None:

@@ -254,7 +254,10 @@ class Session(Drawing):
             price=self._model.price_of(self.sampling.model),
         )
         if budget is None:
-            self.progress.out_of_budget = True
+            if self.seconds_left <= seconds:
+                self.progress.out_of_time = True
+            else:
+                self.progress.out_of_budget = True
             yield None
             return
         with anyio.move_on_after(budget.seconds) as clock:
