@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ttc.samples import Taken
 from ttc.steps import Solution
 from ttc.strategies.choice import Choice
 from ttc.types import Candidate, Sample
@@ -86,15 +87,23 @@ class Tree:
         root: the beginning, without a step.
         nodes: all others, in the order of growth.
         max_steps: nodes of this depth are not grown.
+        taken: tokens of the steps, those of copies among them.
+        longest: tokens of the longest text so far, its prompt among them.
+        slowest: seconds that the slowest step took.
     """
 
     def __init__(self, rng: random.Random, *, max_steps: int) -> None:
         self.root = Node()
         self.nodes: list[Node] = []
         self.max_steps = max_steps
+        self.taken = Taken()
+        self.longest = 0
+        self.slowest = 0.0
         self._rng = rng
         self._known: dict[tuple[int, str, str, bool], Node] = {}
         self._pruned: list[Node] = []
+        self._ends: dict[int, Node] = {}  # without an answer, without children, and not pruned
+        self._best_pruned: Node | None = None
 
     def add(self, parent: Node, candidate: Candidate, added: Sample) -> Node | None:
         """Grow a node; of a continuation that the parent has already a copy is counted, and None returned.
@@ -104,6 +113,10 @@ class Tree:
             candidate: the longer text; without an answer it is not over, unless the model ended it.
             added: what the step was drawn as.
         """
+        used = added.usage
+        self.taken.add(used.generated)
+        self.longest = max(self.longest, used.prompt_tokens + used.generated)
+        self.slowest = max(self.slowest, added.latency)
         over = candidate.answer is not None or added.finish in ("stop", "cut") or parent.depth + 1 >= self.max_steps
         said = (added.reasoning + added.text).strip("\r\n")
         over = over or not said.strip()
@@ -127,6 +140,9 @@ class Tree:
         self._known[place] = node
         self.nodes.append(node)
         parent.children.append(node)
+        self._ends.pop(parent.number, None)
+        if candidate.answer is None and candidate.sample.ok:
+            self._ends[node.number] = node
         return node
 
     def prune(self, nodes: Iterable[Node]) -> None:
@@ -135,6 +151,8 @@ class Tree:
             if node.open:
                 node.pruned = True
                 self._pruned.append(node)
+                if self._ends.pop(node.number, None):
+                    self._best_pruned = max(self._best_pruned or node, node, key=lambda n: n.standing)
 
     def pruned(self) -> list[Node]:
         """Return what was pruned since this was asked last."""
@@ -146,8 +164,7 @@ class Tree:
 
         What was pruned comes last.
         """
-        ends = (n for n in self.nodes if not n.children and n.answer is None and n.candidate and n.candidate.sample.ok)
-        return max(ends, key=lambda n: (not n.pruned, n.standing), default=None)
+        return max(self._ends.values(), key=lambda n: n.standing, default=self._best_pruned)
 
 
 class Search(ABC):

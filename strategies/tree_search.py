@@ -95,8 +95,8 @@ class TreeSearch(Strategy):
         cues = [stop or "" if node.samples and node.samples[-1].finish == "step" else "" for node in wave]
         arrived = 0
         parents, until = [node.candidate for node in wave], stop or self.step_tokens
-        like = [node.samples[-1].usage.generated for node in tree.nodes if node.samples]
-        async with session.grow(parents, until=until, cues=cues, like=like, max_tokens=self.step_tokens) as grown:
+        draw = session.grow(parents, until=until, cues=cues, like=tree.taken, max_tokens=self.step_tokens)
+        async with draw as grown:
             async for position, candidate, added in grown:
                 arrived += 1
                 node = tree.add(wave[position], candidate, added) if added.ok else None
@@ -127,6 +127,7 @@ class TreeSearch(Strategy):
         node, cue, tokens = tree.best_open(), query.answer_type.cue, session.sampling.force_answer
         if node is not None and node.candidate is not None and cue and tokens:
             forced = await session.continue_(node.candidate, cue=cue, max_tokens=tokens, temperature=0.0)
+            session.note("force", node=node.number)
             session.propose(Candidate(forced.answer, replace(forced.sample, forced=True), node.value))
 
     @property
@@ -147,11 +148,9 @@ class TreeSearch(Strategy):
         if not tokens or scarce or search.best() is not None:
             yield session
             return
-        grown = [node.samples[-1] for node in search.tree.nodes if node.samples]
-        longest = max((s.usage.prompt_tokens + s.usage.generated for s in grown), default=0)
-        prompt = (longest or await session.prompt_tokens()) + self.step_tokens + tokens
-        slowest = max((sample.latency for sample in grown), default=0.0)
-        async with session.keeping_back(tokens, prompt=prompt, seconds=slowest) as child:
+        tree = search.tree
+        prompt = (tree.longest or await session.prompt_tokens()) + self.step_tokens + tokens
+        async with session.keeping_back(tokens, prompt=prompt, seconds=tree.slowest) as child:
             yield child
 
 

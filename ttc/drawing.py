@@ -14,7 +14,7 @@ from ttc.ledger import Ledger
 from ttc.models.base import Model
 from ttc.progress import Progress
 from ttc.request import Numbered, Watch
-from ttc.samples import Continuations, Samples, ScoredSamples
+from ttc.samples import Continuations, Samples, ScoredSamples, Taken
 from ttc.seeds import hashed
 from ttc.types import Candidate, ForcedAnswer, Message, Query, Request, Sample, Sampling
 from ttc.verifier import Comparator, Verifier
@@ -210,7 +210,7 @@ class Drawing:
         *,
         until: str | int | None = None,
         cues: Sequence[str] | None = None,
-        like: Sequence[int] = (),
+        like: Taken | None = None,
         kind: str = "generate",
         **overrides: Any,
     ) -> Continuations:
@@ -228,7 +228,7 @@ class Drawing:
             parents: what to go on from; equal ones are neighbours.
             until: the stop sequence that ends a step, or the tokens of one.
             cues: for each parent the words to go on behind, such as the separator that its last step was stopped at.
-            like: tokens that earlier steps took, by which it is judged how many more the budget carries.
+            like: what earlier steps took, by which it is judged how many more the budget carries.
             kind: what the calls are for.
             overrides: fields of :class:`~ttc.types.Sampling` to change; ``max_tokens`` is that of one step.
 

@@ -24,7 +24,22 @@ from ttc.types import Candidate, Request, Sample
 if TYPE_CHECKING:
     from ttc.session import Session
 
-__all__ = ["Continuations", "Grown", "Samples", "ScoredSamples"]
+__all__ = ["Continuations", "Grown", "Samples", "ScoredSamples", "Taken"]
+
+
+@dataclass(slots=True)
+class Taken:
+    """What samples took so far, in tokens: their sum and the longest one, so that no draw goes through all of them."""
+
+    samples: int = 0
+    tokens: int = 0
+    longest: int = 0
+
+    def add(self, tokens: int) -> None:
+        """Take one more into account."""
+        self.samples += 1
+        self.tokens += tokens
+        self.longest = max(self.longest, tokens)
 
 
 class _Draw:
@@ -48,7 +63,9 @@ class _Draw:
         self._wave = wave or n
         self._by_finish = by_finish
         self._whole = whole
-        self._lengths = [c.sample.usage.generated for c in given]
+        self._taken = Taken()
+        for candidate in given:
+            self._taken.add(candidate.sample.usage.generated)
         self._prompt = max((c.sample.usage.prompt_tokens for c in given), default=0)
         self._issued = 0
         self._received = 0
@@ -97,7 +114,7 @@ class _Draw:
         if self._whole:
             if sample.finish == "cut" and self._ends(sample):
                 self._cut = True
-            self._lengths.append(sample.usage.generated)
+            self._taken.add(sample.usage.generated)
             self._prompt = sample.usage.prompt_tokens or self._prompt  # measured, where it was an estimate at first
 
     async def _next_wave(self) -> Sample:
@@ -151,9 +168,9 @@ class _Draw:
 
     def _need(self) -> int:
         """Tokens that a sample may take: what the longest one took, or the mean with one at the cap beside them."""
-        force, lengths = self._request.force, self._lengths
+        force, taken = self._request.force, self._taken
         cap = self._request.max_tokens + (force.max_tokens if force else 0)
-        return max((sum(lengths) + cap) // (len(lengths) + 1), max(lengths, default=0))
+        return max((taken.tokens + cap) // (taken.samples + 1), taken.longest)
 
 
 class Samples(_Draw):
@@ -194,11 +211,11 @@ class Continuations(_Draw):
         requests: Sequence[Request],
         *,
         cues: Sequence[str],
-        like: Sequence[int] = (),
+        like: Taken | None = None,
     ) -> None:
         """Describe a draw; equal requests are neighbours, and one object."""
         super().__init__(session, max(requests, key=_characters), len(requests), whole=True)
-        self._lengths = list(like)
+        self._taken = replace(like) if like else self._taken
         self._parents = parents
         self._requests = requests
         self._cues = cues

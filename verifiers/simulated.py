@@ -145,7 +145,7 @@ class SimulatedStepScorer(SimulatedVerifier):
         return [self._of_steps(query, solution) for solution in solutions]
 
     def _of_steps(self, query: Query, solution: Solution) -> list[float]:
-        steps = [self.population.step_is_right(query, step, self.n_steps) for step in solution.steps]
+        steps = self.population.steps_are_right(query, solution.steps, self.n_steps)
         right = list(accumulate(steps, min))  # all is right up to there
         return [self._noisy(right[i], query.id, solution.steps[i]) for i in solution.unscored]
 

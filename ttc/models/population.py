@@ -6,16 +6,18 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate
 
 from ttc.errors import ConfigurationError
 from ttc.seeds import hashed
 from ttc.types import Candidate, Message, Query
 
-__all__ = ["Population", "Problem", "SimulatedAnswer", "said", "stated", "step_is_right", "steps_shown"]
+__all__ = ["Population", "Problem", "SimulatedAnswer", "said", "stated", "steps_are_right", "steps_shown"]
 
 _SAID = re.compile(r"\[([0-9a-f]+)\] (\S+)")
-_STEP = re.compile(r"\[([0-9a-f]+)\]")
+_STEP = re.compile(r"\[[0-9a-f]+\]")
+_WORD = re.compile(r"\[([0-9a-f]+)\]")
 _MIX, _MASK = 0x9E3779B97F4A7C15, 0xFFFFFFFFFFFFFFFF  # neighbouring words come far apart: Fibonacci hashing
 
 
@@ -105,9 +107,9 @@ class Population:
             known = self._problems[prompt] = self._make(prompt)
         return known
 
-    def step_is_right(self, query: Query, step: str, n_steps: int) -> bool:
-        """Whether one step of a simulated solution of ``n_steps`` is right; the solution is where all of them are."""
-        return step_is_right(self.problem(stated(query.messages)).p, step, n_steps)
+    def steps_are_right(self, query: Query, steps: Sequence[str], n_steps: int) -> list[bool]:
+        """Whether each step of a simulated solution of ``n_steps`` is right; the solution is where all of them are."""
+        return steps_are_right(self.problem(stated(query.messages)).p, steps, n_steps)
 
     def is_right(self, query: Query, answer: Candidate | str | None) -> bool:
         """Whether an answer (or that of a candidate) is the right one: for graders, simulated verifiers and tests."""
@@ -136,15 +138,20 @@ class Population:
 
 
 def steps_shown(messages: Sequence[Message]) -> list[str]:
-    """Return the words of the steps that stand in the last message: what a continuation goes on from."""
+    """Return the steps that stand in the last message: what a continuation goes on from."""
     return _STEP.findall(str(messages[-1].get("content", "")))
 
 
-def step_is_right(p: float, step: str, n_steps: int) -> bool:
-    """Whether a step is right that is so with the n-th root of ``p``: its word decides."""
-    word = _STEP.search(step)
-    luck = int(word[1], 16) * _MIX & _MASK if word else _MASK
-    return luck < p ** (1 / n_steps) * _MASK
+def steps_are_right(p: float, steps: Sequence[str], n_steps: int) -> list[bool]:
+    """Whether each step is right, which it is with the n-th root of ``p``: its word decides."""
+    bound = p ** (1 / n_steps) * _MASK
+    return [_luck(step) < bound for step in steps]
+
+
+@lru_cache(maxsize=1 << 16)  # a step is looked at again with every one behind it
+def _luck(step: str) -> int:
+    word = _WORD.search(step)
+    return int(word[1], 16) * _MIX & _MASK if word else _MASK
 
 
 def stated(messages: Sequence[Message]) -> str:

@@ -23,7 +23,7 @@ from ttc.errors import ConfigurationError, ModelError
 from ttc.ledger import Ledger
 from ttc.models.base import LiveModel, Meter, SampleStream
 from ttc.models.instant import InstantStream
-from ttc.models.population import Population, Problem, said, stated, step_is_right, steps_shown
+from ttc.models.population import Population, Problem, said, stated, steps_are_right, steps_shown
 from ttc.seeds import hashed
 from ttc.steps import BLANK_LINE
 from ttc.types import FinishReason, Message, Piece, Request, Sample, Usage
@@ -145,8 +145,9 @@ class Simulated(LiveModel):
             latency: seconds of a call; None: calls take no time and come one after the other.
             revising: what revisions do.
             confidence: what the logprobs say, where they are asked for.
-            voters: P(right) by position instead of by problem: sample i is drawn by voter i.
+            voters: P(right) by position instead of by problem: sample i is drawn by voter i, in one step.
             steps: in a solution. Each is right with the n-th root of P(right), and a solution where all of them are.
+                Each takes its share of the solution's tokens, one at the least.
             failures: share of calls that fail.
             prompt_tokens: of a message.
             interval: tokens between two looks at the budget.
@@ -155,13 +156,15 @@ class Simulated(LiveModel):
             name: the model's name.
 
         Raises:
-            ConfigurationError: a share that is none.
+            ConfigurationError: a share that is none, or voters who answer in steps.
         """
         super().__init__(name, in_flight=in_flight, price=price)
         if not 0 <= failures <= 1:
             raise ConfigurationError(f"simulated model: failures={failures} is no share")
         if steps < 1:
             raise ConfigurationError(f"simulated model: steps={steps}: a solution has one at least")
+        if steps > 1 and voters:
+            raise ConfigurationError("simulated model: voters answer in one step")
         self.population = population
         self.generated = 0
         self.sent = 0
@@ -316,9 +319,9 @@ class Simulated(LiveModel):
         """Draw the rest of a solution in steps, or the next step of it."""
         shown = steps_shown(request.messages) if request.continue_final else []
         left = max(1, self._steps - len(shown))
-        new = [f"{hashed(seed, i) if i else seed:x}" for i in range(1 if request.until else left)]
-        right = all(step_is_right(problem.p, f"[{word}]", self._steps) for word in (*shown, *new))
-        text = (request.until[0] if request.until else BLANK_LINE).join(f"[{word}]" for word in new)
+        new = [f"[{hashed(seed, i) if i else seed:x}]" for i in range(1 if request.until else left)]
+        right = all(steps_are_right(problem.p, [*shown, *new], self._steps))
+        text = (request.until[0] if request.until else BLANK_LINE).join(new)
         chance, lengths = _chance(seed), self._lengths
         tokens = max(1, round(lengths.tokens(chance.length, right) * len(new) / self._steps))
         if len(new) < left:
