@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ttc.strategies.choice import Choice
 from ttc.strategies.tree import Node, Search, Tree
@@ -28,12 +28,6 @@ class Beam(TreeSearch):
     n: int = Field(16, ge=1, le=1024, description="partial solutions in a wave")
     m: int = Field(4, ge=1, le=1024, description="continuations of each one that is kept, so that n/m are kept")
 
-    @model_validator(mode="after")
-    def _divides(self) -> Self:
-        if self.n % self.m:
-            raise ValueError(f"m={self.m} does not divide n={self.n}: n/m partial solutions are kept")
-        return self
-
     def search(self, tree: Tree, choice: Choice) -> Search:
         """Open a beam."""
         return BeamSearch(tree, choice, n=self.n, m=self.m)
@@ -44,20 +38,23 @@ class BeamSearch(Search):
 
     def __init__(self, tree: Tree, choice: Choice, *, n: int, m: int) -> None:
         super().__init__(tree, choice)
-        self._n, self._m = n, m
+        self._n, self._width = n, max(1, n // m)
         self._kept: list[Node] | None = None
 
     def ask(self) -> list[Node]:
-        """Return every open node that is kept, m times; at first the root, n times."""
+        """Return every open node that is kept, m times; at first the root, n times.
+
+        Where m does not divide n the first ones are grown once more, so that a wave is of n all the same.
+        """
         if self._kept is None:
             return [self.tree.root] * self._n
-        return [node for node in self._kept if node.open for _ in range(self._m)]
+        often, more = divmod(self._n, self._width)
+        return [node for i, node in enumerate(self._kept) if node.open for _ in range(often + (i < more))]
 
     def tell(self, children: Sequence[Node]) -> None:
         """Keep the best n/m of what was grown and of what is whole."""
         super().tell(children)
         whole = [node for node in self._kept or () if node.over]
         ranked = sorted([*whole, *children], key=lambda node: node.standing, reverse=True)
-        keep = self._n // self._m
-        self._kept = ranked[:keep]
-        self.tree.prune(ranked[keep:])
+        self._kept = ranked[: self._width]
+        self.tree.prune(ranked[self._width :])

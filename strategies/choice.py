@@ -29,11 +29,16 @@ class Choice:
             lots: seeds what is drawn by lot; choices of equal lots over equal candidates are equal.
             by: what decides.
         """
+        self._query, self._lots = query, lots
         self._rng = random.Random(lots)
         self.vote = Vote(query.answer_type, self._rng)
         self._by: By = by
         self._highest: Candidate | None = None
         self._height = (-1.0, 0.0)
+
+    def anew(self) -> Choice:
+        """Open another one of equal lots, with nothing in it."""
+        return Choice(self._query, self._lots, by=self._by)
 
     def add(self, candidate: Candidate, *, copies: int = 1) -> None:
         """Take a candidate into account, as often as it was drawn."""

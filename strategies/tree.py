@@ -43,6 +43,7 @@ class Node:
         over: nothing comes behind it: a whole solution, or one that could not be grown any further.
         pruned: the search will not go on from it.
         copies: how often it was drawn: equal continuations of one node are one node.
+        ahead: the whole solution that a rollout from here came to, where the search rolls out.
         children: in the order of growth.
     """
 
@@ -58,6 +59,7 @@ class Node:
     over: bool = False
     pruned: bool = False
     copies: int = 1
+    ahead: Candidate | None = None
     children: list[Node] = field(default_factory=list["Node"])
 
     @property
@@ -87,19 +89,22 @@ class Tree:
         root: the beginning, without a step.
         nodes: all others, in the order of growth.
         max_steps: nodes of this depth are not grown.
+        max_tokens: nor are those of so many generated tokens; None: no limit.
+        rng: draws the lots, and whatever a search leaves to chance.
         taken: tokens of the steps, those of copies among them.
         longest: tokens of the longest text so far, its prompt among them.
         slowest: seconds that the slowest step took.
     """
 
-    def __init__(self, rng: random.Random, *, max_steps: int) -> None:
+    def __init__(self, rng: random.Random, *, max_steps: int, max_tokens: int | None = None) -> None:
         self.root = Node()
         self.nodes: list[Node] = []
         self.max_steps = max_steps
+        self.max_tokens = max_tokens
         self.taken = Taken()
         self.longest = 0
         self.slowest = 0.0
-        self._rng = rng
+        self.rng = rng
         self._known: dict[tuple[int, str, str, bool], Node] = {}
         self._pruned: list[Node] = []
         self._ends: dict[int, Node] = {}  # without an answer, without children, and not pruned
@@ -120,6 +125,7 @@ class Tree:
         over = candidate.answer is not None or added.finish in ("stop", "cut") or parent.depth + 1 >= self.max_steps
         said = (added.reasoning + added.text).strip("\r\n")
         over = over or not said.strip()
+        over = over or (self.max_tokens is not None and candidate.sample.usage.generated >= self.max_tokens)
         known = self._known.get(place := (parent.number, candidate.sample.reasoning, candidate.sample.text, over))
         if known is not None:
             known.copies += 1
@@ -134,7 +140,7 @@ class Tree:
             depth=parent.depth + 1,
             scores=parent.scores,
             value=parent.value,
-            lot=self._rng.random(),
+            lot=self.rng.random(),
             over=over,
         )
         self._known[place] = node

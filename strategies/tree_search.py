@@ -50,7 +50,7 @@ class TreeSearch(Strategy):
     async def solve(self, query: Query, session: Session) -> None:
         """Grow the tree wave by wave, until the search is over or the budget is."""
         self.check(session)
-        tree = Tree(session.rng, max_steps=self.max_steps)
+        tree = Tree(session.rng, max_steps=self.max_steps, max_tokens=session.sampling.max_tokens)
         search = self.search(tree, Choice(query, session.rng.random(), by=self.choice))
         whole = True
         while whole and (wave := search.ask()):
@@ -86,17 +86,20 @@ class TreeSearch(Strategy):
                 "or self_certainty"
             )
 
-    async def expand(self, session: Session, tree: Tree, wave: Sequence[Node], children: list[Node]) -> bool:
+    async def expand(
+        self, session: Session, tree: Tree, wave: Sequence[Node], children: list[Node], **how: Any
+    ) -> bool:
         """Grow a wave, all of it at once, into ``children``; return whether the budget carried it.
 
-        A call that failed brings no child, and a continuation that its parent has already none either.
+        A call that failed brings no child, and a continuation that its parent has already none either. How it is drawn
+        (its kind, its temperature) may be said.
         """
         stop = self.stop
         cues = [stop or "" if node.samples and node.samples[-1].finish == "step" else "" for node in wave]
         arrived = 0
         parents, until = [node.candidate for node in wave], stop or self.step_tokens
-        draw = session.grow(parents, until=until, cues=cues, like=tree.taken, max_tokens=self.step_tokens)
-        async with draw as grown:
+        how["max_tokens"] = self.step_tokens
+        async with session.grow(parents, until=until, cues=cues, like=tree.taken, **how) as grown:
             async for position, candidate, added in grown:
                 arrived += 1
                 node = tree.add(wave[position], candidate, added) if added.ok else None
@@ -180,6 +183,8 @@ def _fact(node: Node) -> dict[str, Any]:
     }
     if node.over:
         fact |= {"over": True, "answer": node.answer}
+    if node.ahead is not None:
+        fact["ahead"] = node.ahead.answer
     if node.copies > 1:
         fact["copies"] = node.copies
     return fact

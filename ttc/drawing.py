@@ -221,7 +221,8 @@ class Drawing:
         many different continuations; None stands for the beginning of a new one. What is over (the model ended it, or
         it marks its answer at the end of a step) holds its answer; what may go on holds none.
 
-        No more are sent at a time than the budget carries, as with ``sample(whole=True)``. The server reads prompt and
+        The cap of a sample (``max_tokens`` of the session's ``sampling``) is that of a whole solution. No more are sent
+        at a time than the budget carries, as with ``sample(whole=True)``. The server reads prompt and
         text again with every step (from its prefix cache, where that holds them), and is billed for it.
 
         Args:
@@ -243,10 +244,14 @@ class Drawing:
             if requests and parent is parents[i - 1] and cue == cues[i - 1]:
                 requests.append(requests[-1])
                 continue
-            asked = self.messages
+            asked, own = self.messages, {"force_answer": 0, **overrides}
             if parent is not None:
                 asked = partial_message(self.messages, parent.sample, cue, close_thought=False)
-            request = self._request(asked, kind, {"force_answer": 0, **overrides}, until)
+                own["thinking_tokens"] = None  # which a server counts anew with each request
+            request = self._request(asked, kind, own, until)
+            # What is asked for is a part of one sample, whose cap it keeps.
+            left = self.sampling.max_tokens - (parent.sample.usage.generated if parent is not None else 0)
+            request = replace(request, max_tokens=max(1, min(request.max_tokens, left)))
             requests.append(replace(request, continue_final=parent is not None, whole=True))
         return Continuations(cast("Session", self), parents, requests, cues=cues, like=like)
 

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from ttc.errors import ConfigurationError
 from ttc.strategies.beam import BeamSearch
 from ttc.strategies.choice import Choice
 from ttc.strategies.tree import Node, Tree
-from ttc.strategy import make_strategy
 from ttc.types import Candidate, Query, Sample
 
 QUERY = Query.of("?")
@@ -110,7 +108,13 @@ def test_equal_continuations_of_one_node_are_one_node_that_counts_twice() -> Non
     assert best.answer == "7"  # .8 against .6
 
 
-def test_m_divides_n() -> None:
-    assert make_strategy("beam:n=12,m=4").spec == "beam:n=12"
-    with pytest.raises(ConfigurationError, match="m=4 does not divide n=6"):
-        make_strategy("beam:n=6,m=4")
+@pytest.mark.parametrize(
+    ("n", "m", "often"),
+    [(6, 3, [3, 3]), (7, 3, [4, 3]), (8, 3, [4, 4]), (2, 4, [2]), (1, 4, [1]), (4, 1, [1, 1, 1, 1])],
+)
+def test_a_wave_is_of_n_whatever_m_is(n: int, m: int, often: list[int]) -> None:
+    search = beam(n=n, m=m)
+    search.tell(grow(search, search.ask(), [i / n for i in range(n)]))
+    wave = [node.number for node in search.ask()]
+    assert [wave.count(number) for number in dict.fromkeys(wave)] == often
+    assert wave[0] == n  # the best one is the first

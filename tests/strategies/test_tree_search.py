@@ -321,3 +321,14 @@ async def test_prompts_are_billed_with_every_step() -> None:
     outcome = await solve(QUERY, "beam:n=1,m=1", Scripted(reply), verifier=Longer())
     prompts = [2, 2 + 2, 2 + 3]  # words and one a message: the question, and the text so far
     assert outcome.total_usage == Usage(prompt_tokens=sum(prompts), answer_tokens=4)
+
+
+@pytest.mark.anyio
+async def test_the_cap_of_a_sample_is_that_of_a_whole_solution() -> None:
+    model = Scripted(lambda r: Sample(text="so " * 9, finish="step"))
+    outcome = await solve(
+        QUERY, "beam:n=1,m=1,step_tokens=9", model, verifier=Longer(), sampling=Sampling(max_tokens=20, force_answer=0)
+    )
+    assert [r.max_tokens for r in model.requests] == [9, 9, 2]
+    assert outcome.generated_tokens == 20
+    assert (outcome.answer, outcome.ended_by) == (None, "finished")
