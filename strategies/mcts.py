@@ -1,0 +1,103 @@
+"""Monte Carlo tree search over steps, in which the step scorer's value stands for the playouts."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from math import ceil, log, sqrt
+from typing import ClassVar
+
+from pydantic import Field
+
+from ttc.strategies.choice import Choice
+from ttc.strategies.tree import Node, Search, Tree
+from ttc.strategies.tree_search import TreeSearch
+
+__all__ = ["MCTS", "MCTSSearch"]
+
+
+class MCTS(TreeSearch):
+    """Walk down the tree by upper confidence bounds, grow m steps where it ends, and back their values up.
+
+    At each node the walk takes the child with the highest mean value below it plus ``explore * sqrt(log N / n)``, of N
+    visits to the node and n to the child; what has nothing open below it is passed by. A wave of walks is made before
+    anything is grown: each counts as a visit of value 0 until its children are scored (a virtual loss), and ends at a
+    leaf of its own.
+    """
+
+    paper: ClassVar[str] = (
+        "Kocsis and Szepesvari 2006, Bandit based Monte-Carlo planning (UCT); Chaslot et al. 2008, Parallel "
+        "Monte-Carlo tree search (virtual loss); Hao et al. 2023, arXiv 2305.14992"
+    )
+    cost: ClassVar[str] = "n calls and n step scores, wave*m at a time; latency 1 call and 1 score a wave"
+
+    n: int = Field(256, ge=1, le=65536, description="continuations at the most")
+    m: int = Field(4, ge=1, le=1024, description="continuations of each leaf that is grown; of the root wave*m")
+    wave: int = Field(4, ge=1, le=1024, description="leaves that are grown at a time")
+    explore: float = Field(0.5, ge=0, description="weight of the exploration term; 0 goes by the means alone")
+
+    def search(self, tree: Tree, choice: Choice) -> Search:
+        """Open the search."""
+        return MCTSSearch(tree, choice, n=self.n, m=self.m, wave=self.wave, explore=self.explore)
+
+
+class MCTSSearch(Search):
+    """The counts behind the bounds, by the numbers of nodes: visits, summed values, and open leaves below."""
+
+    def __init__(self, tree: Tree, choice: Choice, *, n: int, m: int, wave: int, explore: float) -> None:
+        super().__init__(tree, choice)
+        self._left = n
+        self._m, self._wave, self._explore = m, wave, explore
+        self._visits = Counter[int]()
+        self._sums: defaultdict[int, float] = defaultdict(float)
+        self._leaves = Counter({tree.root.number: wave})  # the root is the leaf of every first walk
+        self._growing: list[Node] = []
+        self._walked = Counter[int]()
+        self._walk()
+
+    def ask(self) -> list[Node]:
+        """Return the leaves that a wave of walks ended at, m times each."""
+        return [leaf for leaf in self._growing for _ in range(self._m)][: self._left]
+
+    def tell(self, children: Sequence[Node]) -> None:
+        """Back the values of the children up, and walk again. A leaf is not grown twice, whatever came of it."""
+        super().tell(children)
+        self._left = max(0, self._left - self._m * len(self._growing))
+        self._leaves.subtract(self._walked)
+        for child in children:
+            for node in _upwards(child):
+                self._visits[node.number] += 1
+                self._sums[node.number] += child.value
+                self._leaves[node.number] += child.open
+        self._walk()
+
+    def _walk(self) -> None:
+        """Walk to the leaves of the next wave, and count how many walks went through each node."""
+        self._growing, self._walked = [], Counter[int]()
+        wanted = min(self._wave, ceil(self._left / self._m))
+        while len(self._growing) < wanted and self._has_leaf(self.tree.root):
+            node = self.tree.root
+            self._walked[node.number] += 1
+            while node.children:
+                node = self._best([child for child in node.children if self._has_leaf(child)], of=node)
+                self._walked[node.number] += 1
+            self._growing.append(node)
+
+    def _has_leaf(self, node: Node) -> bool:
+        """Whether a walk through a node may still end somewhere."""
+        return self._leaves[node.number] > self._walked[node.number]
+
+    def _best(self, nodes: Sequence[Node], *, of: Node) -> Node:
+        visits = self._visits[of.number] + self._walked[of.number]
+
+        def bound(node: Node) -> tuple[float, float]:
+            n = self._visits[node.number] + self._walked[node.number]
+            return self._sums[node.number] / n + self._explore * sqrt(log(visits) / n), node.lot
+
+        return max(nodes, key=bound)
+
+
+def _upwards(node: Node | None) -> Iterator[Node]:
+    while node is not None:
+        yield node
+        node = node.parent
