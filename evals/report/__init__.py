@@ -155,7 +155,8 @@ def _fill(
     part = problem_pages(units, problems, specs, levels=levels, limit=limit)
     page = {**fixed, "columns": part.columns, "rows": part.rows, "problems_note": part.note}
     here = files("ttc.evals.report")
-    style, script = (here.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    style, script, drawing = (here.joinpath(n).read_text("utf-8") for n in ("page.css", "page.js", "search_tree.js"))
+    script += drawing
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(here.joinpath("page.html.j2").read_text("utf-8"))
     return template.render(

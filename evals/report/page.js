@@ -99,6 +99,10 @@ function unitCard(unit) {
   const facts = [`${unit.thinking.toLocaleString("en")} thinking tokens`, `${unit.calls} call${unit.calls === 1 ? "" : "s"}`, unit.ended_by.replaceAll("_", " ")];
   const card = make("article", "", title, make("p", "answer", answerOf(unit.answer)), make("p", "spent", facts.join(" · ")));
   for (const warning of unit.warnings) card.append(make("p", "warning", warning));
+  if (unit.search.trees) {
+    card.classList.add("wide");
+    card.append(...unit.search.trees.map(searchTree), make("p", "spent", unit.search.note));
+  }
   if (unit.trace.length) card.append(traceTree(unit));
   if (unit.text) card.append(make("details", "text", make("summary", "", "Text behind the answer"), make("pre", "", unit.text)));
   return card;
@@ -146,7 +150,7 @@ function traceTree(unit) {
   for (const event of unit.trace) {
     if (["sample", "score", "compare"].includes(event.event)) continue;
     const { event: name, tokens: at, ...rest } = event;
-    const said = Object.entries(rest).map(([key, value]) => `${key === name ? "" : `${key} `}${inWords(value)}`);
+    const said = rest.said ? [rest.said] : Object.entries(rest).map(([key, value]) => `${key === name ? "" : `${key} `}${inWords(value)}`);
     tree.append(make("li", "", make("b", "", name), said.length ? `: ${said.join(", ")}` : "", make("small", "", at === undefined ? "" : `at ${tokens(at)}`)));
   }
   if (unit.left_out) tree.append(make("li", "", make("em", "", `${unit.left_out} further events left out of this page`)));

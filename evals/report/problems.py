@@ -7,12 +7,15 @@ end, and of very many problems an even selection is shown. Whatever is left out 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 from ttc.evals.plots import BASELINE
 from ttc.evals.records import UnitRecord
+from ttc.evals.report.search_trees import search_trees
 from ttc.evals.suite import Problem
+from ttc.strategies.grown_tree import wave_said
 
 __all__ = ["ProblemPages", "problem_pages"]
 
@@ -162,6 +165,9 @@ def _details(
 
 def _unit(unit: UnitRecord, strategy: str, setting: str) -> dict[str, Any]:
     o, trace = unit.outcome, list(_flat(unit.outcome.trace))
+    search = search_trees(o.trace, o.answer)
+    if search:  # the scores of steps stand in the drawing
+        trace = [e for e in trace if e.get("event") != "score_steps"]
     return {
         "strategy": strategy,
         "setting": setting,
@@ -173,6 +179,7 @@ def _unit(unit: UnitRecord, strategy: str, setting: str) -> dict[str, Any]:
         "warnings": [_cap(w, VALUE) for w in (*o.warnings, *([o.error] if o.error else []))],
         "trace": [_event(e) for e in trace[:EVENTS]],
         "left_out": max(0, len(trace) - EVENTS),
+        "search": search,
         "text": _middle(o.text, TEXT),
     }
 
@@ -197,6 +204,9 @@ _EXPECTED = {"kind": "generate", "finish": "stop", "forced": False, "first": "a"
 
 def _event(event: Mapping[str, Any]) -> dict[str, Any]:
     """Keep what the page shows of an event, shortened; what goes without saying takes no room."""
+    if event.get("event") == "grow":
+        with suppress(ValueError):  # a third party's event of the same name
+            return {"event": "grow", "tokens": event.get("tokens", 0), "said": wave_said(event)}
     often = event.get("event") in ("sample", "score", "compare")
     silent = {"tokens", "by", "first", "answers"} if often else set[str]()
     if event.get("event") == "score":

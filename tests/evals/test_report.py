@@ -223,6 +223,34 @@ def test_what_happened_in_branches_and_matches_is_shown(make_units: Make):
     assert all("events" not in e for e in shown["trace"])
 
 
+def searched(make_units: Make, text: str) -> UnitRecord:
+    """A unit with a tree of four steps, of which two are whole and one was pruned."""
+    first = [{"node": n, "parent": 0, "score": n / 4, "tokens": 3, "step": f"{text} {n}"} for n in (1, 2)]
+    over = {"over": True, "tokens": 4, "step": f"so {text}"}
+    then = [{"node": 3, "parent": 2, "score": 0.9, "answer": text, **over}]
+    then += [{"node": 4, "parent": 2, "score": 0.4, "answer": "other", "copies": 2, **over}]
+    waves = [
+        {"event": "score_steps", "tokens": 6, "scores": [[0.25], [0.5]], "by": "judge"},
+        {"event": "grow", "tokens": 6, "nodes": first, "pruned": [1]},
+        {"event": "grow", "tokens": 14, "nodes": then, "pruned": []},
+    ]
+    branch = {"event": "branch", "tokens": 20, "name": text, "events": waves}
+    unit = next(u for u in make_units(per_family=1) if u.spec == "single")
+    return replace(unit, outcome=replace(unit.outcome, answer=text, trace=(branch,)))
+
+
+def test_a_search_is_laid_out_and_its_waves_are_sentences(make_units: Make):
+    unit = searched(make_units, "42")
+    (shown,) = (problem_pages([unit], {}, [unit.spec]).details[0] or {})["units"]
+    (tree,) = shown["search"]["trees"]
+    assert (tree["name"], tree["path"], len(tree["nodes"])) == ("42", [1, 2], 4)
+    assert [e.get("said") for e in shown["trace"]] == [
+        None,
+        "2 new steps, best 0.50: 1 kept, 1 pruned",
+        "2 new steps, best 0.90: 2 whole: 42, other",
+    ]
+
+
 def test_a_tournament_says_on_the_page_how_well_its_comparisons_judged(make_units: Make):
     units = make_units(per_family=10)
     met = Meetings(compared=3, decisive=2, right_points=1, first_points=1.5, swap_pairs=1, swap_consistent=1)
@@ -279,6 +307,32 @@ def test_in_a_browser_no_hostile_text_runs_though_every_problem_is_opened(page: 
     assert "Text behind the answer" in dom.text
     assert "#0 preferred" in dom.text
     assert "the vote is certain" in dom.text
+
+
+@needs_chromium
+def test_in_a_browser_a_search_is_a_tree_that_keys_walk_through(make_units: Make, tmp_path: Path):
+    unit = searched(make_units, HOSTILE)
+    html = render(summarise([unit], {}), [unit])
+    keys = "document.querySelector('.open').click(); const tree = document.querySelector('[role=tree]');"
+    keys += "tree.querySelector('[tabindex=\"0\"]').focus();"
+    keys += "for (const key of ['Home', 'ArrowUp', 'ArrowRight', 'ArrowDown'])"
+    keys += "  tree.dispatchEvent(new KeyboardEvent('keydown', {key}));"
+    dom = opened(html, tmp_path, script=keys)
+    page = Reader(dom)
+    assert "img" not in {tag for tag, _ in page.elements}
+    items = [a for _, a in page.elements if a.get("role") == "treeitem"]
+    marked = [((a["class"] or "").split()[1:], a["aria-level"], a["aria-selected"], a["tabindex"]) for a in items]
+    assert marked == [
+        (["pruned"], "1", "false", "-1"),
+        (["grown", "on"], "1", "false", "-1"),
+        (["behind", "on"], "2", "false", "-1"),
+        (["whole"], "2", "true", "0"),  # from the first step up to the better one, to its best child, and down
+    ]
+    assert f"answer {HOSTILE[:47]}…" in page.text  # in the name of the step
+    assert "Step 4 · depth 2 · score 0.4 · 4 tokens · whole, with an answer · drawn 2 times" in page.text
+    assert "4 steps in 2 waves: 1 gone on from, 1 pruned, 2 whole with an answer." in page.text
+    assert "2 new steps, best 0.90: 2 whole" in page.text
+    assert len([a for t, a in page.elements if t == "path" and "on" in (a.get("class") or "").split()]) == 2
 
 
 @needs_chromium
