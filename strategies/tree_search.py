@@ -58,8 +58,8 @@ class TreeSearch(Strategy):
             whole = False
             async with self._keeping_an_answer(query, session, search) as child:
                 if child is not None:
-                    whole = await self.expand(child, tree, wave, children)
-                    whole = await self.evaluate(child, tree, children) and whole
+                    carried = await self.expand(child, tree, wave, children)
+                    whole = await self.evaluate(child, tree, children) and carried
             search.tell(children)
             _note(session, tree, children)
             best = search.best()
