@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal, cast
 
-__all__ = ["GrownNode", "GrownTree", "State", "Wave", "chosen", "grown_trees", "wave_said"]
+__all__ = ["GrownNode", "GrownTree", "State", "Wave", "chosen", "grown_trees", "left_out", "wave_said"]
 
 Event = Mapping[str, Any]
 State = Literal["grown", "open", "pruned", "whole", "ended"]
@@ -250,3 +250,17 @@ def chosen(
             shown.add(step)
             taken[step.depth] += 1
     return [node for node in tree.nodes if node in shown]
+
+
+def left_out(tree: GrownTree, shown: Sequence[GrownNode]) -> dict[GrownNode | None, Counter[State]]:
+    """Count by state what is not among the nodes that are shown, at the last one before it that is; None: the root."""
+    there = set(shown)
+    left: dict[GrownNode | None, Counter[State]] = {}
+    home: dict[GrownNode, GrownNode | None] = {}
+    for node in tree.nodes:  # parents stand before their children
+        if node in there:
+            home[node] = node
+        else:
+            home[node] = home[node.parent] if node.parent else None
+            left.setdefault(home[node], Counter())[node.state] += 1
+    return left

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ttc.strategies.grown_tree import GrownNode, GrownTree, State, chosen, grown_trees
+from ttc.strategies.grown_tree import GrownNode, GrownTree, State, chosen, grown_trees, left_out
 
 __all__ = ["search_trees"]
 
@@ -55,7 +55,7 @@ def search_trees(trace: Sequence[Mapping[str, Any]], answer: str | None) -> dict
 
 def _laid_out(tree: GrownTree, answer: str | None, limit: int) -> dict[str, Any]:
     shown = chosen(tree, answer, limit, width=ROWS, depth=COLUMNS)
-    left = _left_out(tree, shown)
+    left = left_out(tree, shown)
     rows, where = _rows(shown, left)
     place: dict[GrownNode | None, int] = {None: -1, **{node: i for i, node in enumerate(shown)}}
     behind = tree.behind(answer)
@@ -111,20 +111,6 @@ def _wave(grown: int, pruned: int) -> str:
 
 
 # -- places ------------------------------------------------------------------------------------------------------------
-
-
-def _left_out(tree: GrownTree, shown: Sequence[GrownNode]) -> Left:
-    """Count by state what is not shown, at the last node before it that is."""
-    there = set(shown)
-    left: dict[GrownNode | None, Counter[State]] = {}
-    home: dict[GrownNode, GrownNode | None] = {}
-    for node in tree.nodes:  # parents stand before their children
-        if node in there:
-            home[node] = node
-        else:
-            home[node] = home[node.parent] if node.parent else None
-            left.setdefault(home[node], Counter())[node.state] += 1
-    return left
 
 
 _Item = tuple[GrownNode | None, bool]

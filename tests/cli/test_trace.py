@@ -55,6 +55,20 @@ def match(points: float, played: int, *inner: dict[str, Any]) -> dict[str, Any]:
         ),
         ({"event": "attempt", "chain": 0, "number": 1, "answer": "42"}, "attempt #1 of chain #0: 42"),
         ({"event": "seat", "seat": 0, "answer": None}, "seat #0 goes to no answer"),
+        (
+            {"event": "grow", "nodes": [{"node": 1, "score": 0.5}, {"node": 2, "score": 0.25}], "pruned": [2]},
+            "grow 2 new steps, best 0.50: 1 kept, 1 pruned",
+        ),
+        ({"event": "grow", "by": "them"}, "grow by them"),
+        (
+            {"event": "score_steps", "scores": [[0.5], [], [0.25, 1]], "by": "judge"},
+            "score_steps of 3 steps: 0.250 to 1.000 by judge",
+        ),
+        ({"event": "score_steps", "scores": [[0.5]], "by": "judge"}, "score_steps of 1 step: 0.500 by judge"),
+        ({"event": "score_steps", "scores": list[Any](), "by": "judge"}, "score_steps of no step by judge"),
+        (sample(event="continue", added=2, cue="So"), 'continue #3: 42 (2 tokens behind "So")'),
+        (sample(event="continue", added=1, cue="", finish="step"), "continue #3: 42 (1 token, a step)"),
+        ({"event": "force", "node": 7}, "force an answer out of step 7"),
         ({"event": "theirs", "round": 0, "why": ""}, "theirs round 0"),
         (
             {"event": "theirs", "share": 0.123456, "on": False, "of": ["a", None]},
@@ -91,6 +105,67 @@ def test_a_line_an_event_on_a_terminal(width: int) -> None:
     lines = console.file.getvalue().splitlines()
     assert len(lines) == 1 + 4
     assert max(map(len, lines)) == width
+
+
+def step(number: int, parent: int, score: float, said: str = "so", **facts: Any) -> dict[str, Any]:
+    return {"node": number, "parent": parent, "score": score, "tokens": 5, "step": f"{said} {number}", **facts}
+
+
+def a_search(said: str = "so") -> list[dict[str, Any]]:
+    first = [step(1, 0, 0.9, said), step(2, 0, 0.8, said), step(3, 0, 0.1, said)]
+    then = [step(4, 1, 0.7, said, over=True, answer="42"), step(5, 1, 0.6, said), step(6, 2, 0.5, said, copies=2)]
+    last = [step(7, 5, 0.8, said, over=True, answer="41"), step(8, 5, 0.9, said, over=True, answer="42")]
+    waves: list[tuple[list[dict[str, Any]], list[int]]] = [(first, [3]), (then, [6]), (last, [])]
+    return [{"event": "grow", "tokens": 15, "nodes": nodes, "pruned": pruned} for nodes, pruned in waves]
+
+
+def printed(trace: list[dict[str, Any]], answer: str | None, **console: Any) -> list[str]:
+    out = Console(file=io.StringIO(), color_system=None, **console)
+    show_trace(trace, out, answer)
+    assert isinstance(out.file, io.StringIO)
+    return out.file.getvalue().splitlines()
+
+
+def test_a_search_is_a_tree_whose_straight_line_leads_to_the_answer() -> None:
+    lines = printed(a_search(), "42")
+    assert lines[4:] == [
+        "",
+        "search: 8 steps in 3 waves",
+        "score  tokens  step (★ to the answer, ■ whole)",
+        "               ○ the query  +1 pruned",
+        " 0.80       5  ├─● so 2  +1 pruned",
+        " 0.90       5  ★ so 1",
+        " 0.70       5  ├─■ so 4  -> 42",
+        " 0.60       5  ★ so 5",
+        " 0.80       5  ├─■ so 7  -> 41",
+        " 0.90       5  ★ so 8  -> 42",
+    ]
+
+
+def test_a_forced_answer_stands_at_the_step_that_it_was_forced_out_of() -> None:
+    forced = {"event": "force", "tokens": 19, "node": 2}
+    assert printed([*a_search()[:1], forced], "7")[-1] == " 0.80       5  ★ so 2  -> 7 (forced)"
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_a_search_takes_a_line_a_step_on_a_terminal_and_keeps_its_counts(width: int) -> None:
+    lines = printed(a_search("a long step " * 20), "42", width=width, force_terminal=True)
+    assert len(lines) == 14
+    assert max(map(len, lines)) == width
+    assert [line.endswith("…  +1 pruned") for line in lines if "├─●" in line] == [True]
+
+
+def test_large_searches_are_shown_in_part() -> None:
+    chain = [step(n, n - 1, 0.5) for n in range(1, 101)]
+    branches = [
+        {"event": "branch", "name": f"[b]{i}", "tokens": 1, "events": [*wave]}
+        for i, wave in enumerate([[{"event": "grow", "tokens": 1, "nodes": chain, "pruned": []}]] * 6)
+    ]
+    lines = printed(branches, "42")
+    assert "search in [b]0: 100 steps in 1 wave" in lines
+    assert len([line for line in lines if "○ the query" in line]) == 4
+    assert len([line for line in lines if "● so 40" in line and line.endswith("+60 not shown")]) == 4
+    assert lines[-1] == "2 more searches are not drawn"
 
 
 def reply(request: Request) -> Sample:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ttc.strategies.grown_tree import GrownTree, chosen, grown_trees, wave_said
+from ttc.strategies.grown_tree import GrownTree, chosen, grown_trees, left_out, wave_said
 
 
 def grown(number: int, parent: int = 0, score: float = 0.5, **facts: Any) -> dict[str, Any]:
@@ -117,3 +117,9 @@ def test_of_a_large_tree_the_way_to_the_answer_is_shown_first() -> None:
     assert shown == [[2], [2, 4], [1, 2, 4, 6], [1, 2, 4, 5, 6, 7], [1, 2, 3, 4, 5, 6, 7]]
     assert [n.number for n in chosen(tree, "42", 99, width=2)] == [1, 2, 4, 6]
     assert [n.number for n in chosen(tree, None, 99, depth=1)] == [1, 2, 3]
+
+
+def test_what_is_not_shown_is_counted_at_the_last_node_before_it_that_is() -> None:
+    tree = only(TRACE)
+    left = {node and node.number: dict(counts) for node, counts in left_out(tree, chosen(tree, "42", 2)).items()}
+    assert left == {None: {"grown": 1, "pruned": 1, "whole": 1, "open": 1}, 2: {"ended": 1}}

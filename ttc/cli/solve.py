@@ -148,7 +148,7 @@ def show(outcome: Outcome, *, trace: bool) -> None:
         from ttc.cli.trace import show_trace
 
         console.print()
-        show_trace(outcome.trace, console)
+        show_trace(outcome.trace, console, outcome.answer)
 
 
 def ledger_table(outcome: Outcome) -> Table:

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ttc.cli.search_view import show_search
+from ttc.strategies.grown_tree import grown_trees, wave_said
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -13,12 +16,15 @@ __all__ = ["say", "show_trace", "tree_lines"]
 
 Event = Mapping[str, Any]
 
+TREES = 4
+"""So many searches are drawn."""
+
 ANSWER = 32
 """An answer is shortened to so many characters."""
 
 
-def show_trace(trace: Sequence[Event], console: Console) -> None:
-    """Print a trace; on a terminal no event takes more than a line."""
+def show_trace(trace: Sequence[Event], console: Console, answer: str | None = None) -> None:
+    """Print a trace, and the trees of its searches with the way to the answer; on a terminal each takes a line."""
     from rich.text import Text
 
     console.print(Text("tokens  what happened", style="dim"))
@@ -28,6 +34,12 @@ def show_trace(trace: Sequence[Event], console: Console) -> None:
         if console.is_terminal:
             line.truncate(console.width, overflow="ellipsis")
         console.print(line, soft_wrap=True)
+    trees = grown_trees(trace)
+    for tree in trees[:TREES]:
+        console.print()
+        show_search(tree, answer, console)
+    if (more := len(trees) - TREES) > 0:
+        console.print(f"\n{more} more searches are not drawn" if more > 1 else "\n1 more search is not drawn")
 
 
 def tree_lines(trace: Sequence[Event], guide: str = "") -> Iterator[tuple[int, str, str]]:
@@ -71,6 +83,7 @@ _FINISHES = {
     "cancelled": "cancelled",
     "failed": "failed",
     "halted": "halted",
+    "step": "a step",
 }
 
 
@@ -146,6 +159,33 @@ def _branch(event: Event) -> str:
     return f"branch {event['name']}" + (" (unfinished)" if event.get("unfinished") else "")
 
 
+def _grow(event: Event) -> str:
+    return f"grow {wave_said(event)}"
+
+
+def _score_steps(event: Event) -> str:
+    scores = [score for solution in event["scores"] for score in solution]
+    if not scores:
+        return f"score_steps of no step by {event['by']}"
+    low, high = min(scores), max(scores)
+    span = f"{low:.3f}" if low == high else f"{low:.3f} to {high:.3f}"
+    return f"score_steps of {len(scores):,} step{'s' * (len(scores) > 1)}: {span} by {event['by']}"
+
+
+def _continue(event: Event) -> str:
+    cue = f' behind "{_short(event["cue"])}"' if event.get("cue") else ""
+    why: str = event["finish"]
+    facts = [
+        f"{event['added']:,} token{'s' * (event['added'] != 1)}{cue}",
+        *([_FINISHES.get(why, why)] if why != "stop" else []),
+    ]
+    return f"continue #{event['index']}: {_short(event['answer'])} ({', '.join(facts)})"
+
+
+def _force(event: Event) -> str:
+    return f"force an answer out of step {event['node']:d}"
+
+
 def _facts(event: Event) -> str:
     silent = ("event", "tokens", "events")
     said = {k: v for k, v in event.items() if k not in silent and not (v is None or v is False or v == "")}
@@ -172,4 +212,8 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
     "attempt": _attempt,
     "seat": _seat,
     "branch": _branch,
+    "grow": _grow,
+    "score_steps": _score_steps,
+    "continue": _continue,
+    "force": _force,
 }
