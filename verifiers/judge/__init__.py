@@ -1,7 +1,7 @@
-"""The served model as a judge: of one candidate, between two, and of whether two answers mean the same.
+"""The served model as a judge: of a candidate or a step, between two, and of whether two answers mean the same.
 
-``prompts`` makes text safe to show, ``verdicts`` reads what was said, ``pointwise`` and ``pairwise`` are the registered
-verifier and comparator.
+``prompts`` makes text safe to show, ``stepwise`` asks about a step, ``verdicts`` reads what was said, ``waves`` asks
+much at once; ``pointwise`` and ``pairwise`` are the registered verifier and comparator.
 """
 
 from ttc.verifiers.judge.pairwise import JudgeComparator

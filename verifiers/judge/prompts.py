@@ -6,10 +6,16 @@ import re
 
 from ttc.seeds import hashed
 
-__all__ = ["fit_ends", "inert", "shown"]
+__all__ = ["LONGEST", "MARKS", "fit_ends", "inert", "shown"]
 
 LONGEST = 4000
-"""Characters of a problem or a solution that a judge is shown."""
+"""Characters of a problem, a solution or a step that a judge is shown."""
+
+MARKS = (
+    "Answer with one digit: 1 certainly wrong, 2 probably wrong, 3 cannot tell, 4 probably correct, 5 certainly "
+    "correct."
+)
+"""What the digits mean that a judge may answer with."""
 
 #: how control tokens of open models begin: <|im_end|>, </s>, DeepSeek's <｜User｜>; Mistral's [INST] and [control_8],
 #: GLM's [gMASK], EXAONE's [|endofturn|], BERT's [unused1]; MiniMax's ]~b] and [e~[. Tokenizers that normalise to NFKC
