@@ -9,7 +9,7 @@ from keyword import iskeyword
 
 from ttc.thoughts import without_thoughts
 
-__all__ = ["LONGEST_PROGRAM", "extract_code", "has_whole_program"]
+__all__ = ["LONGEST_PROGRAM", "extract_code", "has_whole_program", "programs_so_far"]
 
 LONGEST_PROGRAM = 65_536
 """Characters; what is longer is no program that anybody asked for."""
@@ -62,6 +62,23 @@ def has_whole_program(text: str, entry_point: str = "") -> bool:
         return False
     end = next(i for i, line in enumerate(lines) if _starts(line)) + len(bare)
     return any(line.strip() for line in lines[end:])
+
+
+def programs_so_far(text: str, entry_point: str = "") -> list[tuple[str, bool]]:
+    """Return what an unfinished completion has of its program by now: sources, and whether each may go on.
+
+    That is the one that would be taken now, and beside it the block that is still open. None where none has begun.
+    """
+    text = without_thoughts(text).replace("\r\n", "\n")
+    blocks = list(_blocks(text))
+    last = blocks[-1] if blocks and blocks[-1].python and not blocks[-1].closed else None
+    if told := [b for b in blocks if b.python and b.source.strip()]:
+        found = _chosen(told, entry_point)
+        return [(b.source, b is last) for b in blocks if b is found or b is last]
+    lines = text.split("\n")
+    bare = _bare(lines)
+    goes_on = len(_bare([*lines, ""])) > len(bare)  # else prose stands behind it
+    return [("\n".join(bare), goes_on)] if bare else []
 
 
 def _chosen(blocks: list[_Block], entry_point: str) -> _Block | None:
