@@ -150,7 +150,7 @@ def _line(answer: object, length: int = 24) -> str:
 
 def _read(trace: Sequence[Event], name: str, before: int, trees: list[GrownTree]) -> None:
     """Read the trees of one list of events; ``before`` tokens had been generated when it began."""
-    tree = GrownTree(name)
+    tree, last = GrownTree(name), before
     known: dict[int, GrownNode] = {}
     for event in trace:
         kind, tokens = event.get("event"), _whole(event.get("tokens"), before)
@@ -168,7 +168,11 @@ def _read(trace: Sequence[Event], name: str, before: int, trees: list[GrownTree]
             if not tree.waves:
                 trees.append(tree)
             tree.nodes += nodes
-            tree.waves.append(Wave(tuple(nodes), len(pruned), max(0, tokens - before)))
+            # What it drew may have been noted before the wave, each sample for itself.
+            spent = tokens - (last if tree.waves else before)
+            noted = sum(node.tokens * node.copies for node in nodes)
+            tree.waves.append(Wave(tuple(nodes), len(pruned), max(spent, noted)))
+            last = tokens
         elif kind == "force":
             tree.forced = known.get(_whole(event.get("node"), 0))
         if kind != "score_steps":  # it is noted between the wave's last step and the wave

@@ -15,7 +15,7 @@ from ttc.strategies.grown_tree import GrownNode, GrownTree, State, chosen, grown
 
 __all__ = ["search_trees"]
 
-TREES, NODES, ROWS, COLUMNS, WAVES = 6, 300, 32, 100, 100
+TREES, NODES, ROWS, COLUMNS, WAVES = 6, 300, 24, 100, 100
 STEP, ANSWER = 120, 48
 
 _WORDS: dict[State, str] = {

@@ -21,11 +21,11 @@ def wave(tokens: int, *nodes: dict[str, Any], pruned: tuple[int, ...] = ()) -> d
     return {"event": "grow", "tokens": tokens, "nodes": list(nodes), "pruned": list(pruned)}
 
 
-TRACE = [
-    {"event": "score_steps", "tokens": 9, "scores": [[0.5], [0.9], [0.1]], "by": "judge"},
-    wave(9, grown(1), grown(2, score=0.9, copies=2), grown(3, score=0.1), pruned=(3,)),
-    {"event": "score_steps", "tokens": 15, "scores": [[0.7], [0.8]], "by": "judge"},
-    wave(15, whole(4, 2, 0.7, "42"), whole(5, 2, 0.8, None), whole(6, 1, 0.6, "42"), grown(7, 1, 0.2)),
+TRACE: list[dict[str, Any]] = [
+    {"event": "score_steps", "tokens": 12, "scores": [[0.5], [0.9], [0.1]], "by": "judge"},
+    wave(12, grown(1), grown(2, score=0.9, copies=2), grown(3, score=0.1), pruned=(3,)),
+    {"event": "score_steps", "tokens": 24, "scores": [[0.7], [0.8]], "by": "judge"},
+    wave(24, whole(4, 2, 0.7, "42"), whole(5, 2, 0.8, None), whole(6, 1, 0.6, "42"), grown(7, 1, 0.2)),
 ]
 
 
@@ -50,8 +50,12 @@ def test_nodes_find_their_parents_and_what_became_of_them() -> None:
 
 
 def test_a_wave_costs_what_was_generated_since_the_one_before() -> None:
-    probe = {"event": "sample", "tokens": 4}
-    assert [w.tokens for w in only([probe, *TRACE]).waves] == [5, 6]
+    later = [{**event, "tokens": event["tokens"] + 4} for event in TRACE]
+    assert [w.tokens for w in only([{"event": "sample", "tokens": 4}, *later]).waves] == [12, 12]
+    judged = [wave(10, grown(1)), {"event": "score", "tokens": 15}, wave(17, grown(2))]
+    assert [w.tokens for w in only(judged).waves] == [10, 7]
+    drawn = [{"event": "sample", "tokens": tokens} for tokens in (3, 6)]
+    assert [w.tokens for w in only([*drawn, wave(6, grown(1), grown(2)), *drawn, wave(9, grown(3))]).waves] == [6, 3]
     assert [(len(w.nodes), w.pruned) for w in only(TRACE).waves] == [(3, 1), (4, 0)]
 
 
@@ -61,7 +65,7 @@ def test_the_best_whole_solution_with_the_answer_is_behind_it() -> None:
 
 
 def test_what_an_answer_was_forced_out_of_is_behind_it() -> None:
-    tree = only([*TRACE, {"event": "force", "tokens": 20, "node": 7}])
+    tree = only([*TRACE, {"event": "force", "tokens": 25, "node": 7}])
     assert (found := tree.behind("7")) is not None
     assert found.number == 7
     assert (whole := tree.behind("42")) is not None
@@ -69,11 +73,11 @@ def test_what_an_answer_was_forced_out_of_is_behind_it() -> None:
 
 
 def test_searches_in_branches_and_one_after_another_are_trees_of_their_own() -> None:
-    inner = {"event": "branch", "name": "hard", "tokens": 30, "events": [wave(30, grown(1), grown(2))]}
-    trees = grown_trees([*TRACE, wave(18, grown(1)), {"event": "branch", "name": "x", "tokens": 30, "events": [inner]}])
+    inner = {"event": "branch", "name": "hard", "tokens": 40, "events": [wave(40, grown(1), grown(2))]}
+    trees = grown_trees([*TRACE, wave(28, grown(1)), {"event": "branch", "name": "x", "tokens": 40, "events": [inner]}])
     assert [(t.name, len(t.nodes), [w.tokens for w in t.waves]) for t in trees] == [
-        ("", 7, [9, 6]),
-        ("", 1, [3]),
+        ("", 7, [12, 12]),
+        ("", 1, [4]),
         ("x / hard", 2, [12]),
     ]
 
