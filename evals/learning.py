@@ -57,7 +57,7 @@ class Row:
 async def rows_of_run(directory: Path) -> list[Row]:
     """Grade the samples of a run, whatever strategy drew them, and make a row of each that holds an answer.
 
-    What is undecided is left out, and so are samples of calls other than ``generate``.
+    What is undecided is left out, and so are samples of calls other than ``generate``, and parts of solutions.
 
     Raises:
         RunError: there is no run, or its suites were objects that cannot be loaded by name.
@@ -76,7 +76,7 @@ async def rows_of_run(directory: Path) -> list[Row]:
     drawn: defaultdict[tuple[str, str, int], list[Candidate]] = defaultdict(list)
     times: defaultdict[tuple[str, str, int], int] = defaultdict(int)
     for call in read_calls(directory, kind="generate"):
-        if call.query not in problems or call.sample.finish not in ("stop", "length"):
+        if call.part or call.query not in problems or call.sample.finish not in ("stop", "length"):
             continue
         place = (call.query, call.content, call.sample.index)
         answer = problems[call.query][1].query.answer_type.extract(call.sample.text)

@@ -57,6 +57,9 @@ UNDECIDED = -1
 
 _UNITS = "key, suite, problem, tags, epoch, strategy, spec, setting, prefix, outcome, correct, checkpoints_correct"
 
+_ASKED = "CAST(request AS TEXT)"
+_PART = f"json_extract({_ASKED}, '$.until') IS NOT NULL OR json_extract({_ASKED}, '$.continue_final')"
+
 
 @dataclass(slots=True, eq=False)
 class _Pending:
@@ -241,11 +244,19 @@ def read_units(directory: Path) -> list[UnitRecord]:
 
 @dataclass(frozen=True, slots=True)
 class KeptCall:
-    """A call of a run: which query asked, the hash of what was asked, and what came."""
+    """A call of a run.
+
+    Attributes:
+        query: which query asked.
+        content: the hash of what was asked.
+        sample: what came.
+        part: it is no whole sample but a part of one: up to a stop sequence of ours, or on from where another ended.
+    """
 
     query: str
     content: str
     sample: Sample
+    part: bool = False
 
 
 def read_calls(directory: Path, *, kind: str) -> list[KeptCall]:
@@ -256,11 +267,12 @@ def read_calls(directory: Path, *, kind: str) -> list[KeptCall]:
     """
     with _reading(directory) as connection:
         rows = connection.execute(
-            "SELECT query, content, sample, max(logprobs) FROM calls WHERE kind = ? AND key NOT LIKE '%:%' "
-            "GROUP BY key ORDER BY rowid",  # of several the one with the most logprobs
+            f"SELECT query, content, sample, {_PART}, max(logprobs) FROM calls JOIN requests USING (content) "
+            "WHERE kind = ? AND key NOT LIKE '%:%' "
+            "GROUP BY key ORDER BY calls.rowid",  # of several the one with the most logprobs
             (kind,),
         )
-        return [KeptCall(query, content, sample_from_json(sample)) for query, content, sample, _ in rows]
+        return [KeptCall(query, content, sample_from_json(raw), bool(part)) for query, content, raw, part, _ in rows]
 
 
 @contextmanager

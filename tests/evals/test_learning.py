@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import numpy as np
@@ -27,6 +27,7 @@ from ttc.evals.learning import (
 )
 from ttc.evals.recorded_samples import rows_of_records
 from ttc.evals.runner import run_eval
+from ttc.evals.store import read_calls
 from ttc.evals.suite import load_suite
 from ttc.models.scripted import Scripted
 from ttc.seeds import hashed
@@ -263,6 +264,33 @@ async def test_epochs_are_queries_of_their_own(tmp_path: Path) -> None:
     twice = await rows_of_run(await run(tmp_path, epochs=2, run_id="twice"))
     assert len(twice) == 2 * len(once)
     assert set(Counter(row.query for row in twice).values()) == {6}
+
+
+@pytest.mark.anyio
+async def test_parts_of_solutions_are_no_samples(tmp_path: Path) -> None:
+    whole = solver()._reply
+
+    def in_steps(request: Request) -> Sample:
+        if request.until and not request.continue_final:
+            return Sample(text="First we add 1", finish="stop" if request.index % 2 else "step", logprobs=(-0.1,))
+        return Sample(text=" 2", logprobs=(-0.1,)) if request.continue_final else cast(Sample, whole(request))
+
+    config = EvalConfig(
+        suites=(SUITE,),
+        strategies=("best_of_n:n=6", "beam:n=4,m=2"),
+        verifier="mean_logprob",
+        runs=tmp_path,
+        run_id="steps",
+    )
+    directory = (await run_eval(config, Scripted(in_steps, name="m"))).directory
+    parts = [call for call in read_calls(directory, kind="generate") if call.part]
+    assert {call.sample.text for call in parts} == {"First we add 1", " 2"}
+    assert {call.sample.finish for call in parts} == {"step", "stop"}
+    rows = await rows_of_run(directory)
+    assert {(row.problem, row.right) for row in rows} == {
+        (row.problem, row.right) for row in await rows_of_run(await run(tmp_path))
+    }
+    assert set(Counter(row.query for row in rows).values()) == {6}
 
 
 @pytest.mark.anyio
