@@ -77,10 +77,11 @@ class MCTSSearch(Search):
         wanted = min(self._wave, ceil(self._left / self._m))
         while len(self._growing) < wanted and self._has_leaf(self.tree.root):
             node = self.tree.root
-            self._walked[node.number] += 1
             while node.children:
-                node = self._best([child for child in node.children if self._has_leaf(child)], of=node)
+                best = self._best([child for child in node.children if self._has_leaf(child)], of=node)
                 self._walked[node.number] += 1
+                node = best
+            self._walked[node.number] += 1
             self._growing.append(node)
 
     def _has_leaf(self, node: Node) -> bool:
