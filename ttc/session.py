@@ -260,8 +260,12 @@ class Session(Drawing):
                 self.progress.out_of_budget = True
             yield None
             return
-        with anyio.move_on_after(budget.seconds) as clock:
-            yield self._child(replace(budget, seconds=None))
+        child = self._child(replace(budget, seconds=None))
+        try:
+            with anyio.move_on_after(budget.seconds) as clock:
+                yield child
+        finally:
+            self._handed_on = child._handed_on  # without those that it drew
         self.progress.out_of_time = self.progress.out_of_time or clock.cancelled_caught
 
     def branch(self, *name: str | int, messages: Sequence[Message] | None = None) -> Session:

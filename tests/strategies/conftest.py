@@ -41,6 +41,14 @@ SPECS = [
     "program_of_thought:n=3,repair=2,tool=last_number",
     "beam:n=6,m=3,step_tokens=24,max_steps=4",
     "beam:n=4,m=2,separator=none,step_tokens=9,max_steps=4,choice=best",
+    "dvts:n=6,m=2,step_tokens=24,max_steps=4",
+    "lookahead:n=4,m=2,step_tokens=24,max_steps=4",
+    "best_first:n=14,m=2,wave=2,step_tokens=24,max_steps=4",
+    "mcts:n=14,m=2,wave=2,step_tokens=24,max_steps=4",
+    "particle_filter:n=4,step_tokens=24,max_steps=4",
+    "particle_filter:n=4,separator=none,step_tokens=9,max_steps=4,resampling=multinomial,ess=0.5",
+    "ab_mcts:n=7,wave=3",
+    "ab_mcts:n=14,wave=4,nodes=steps,step_tokens=24,max_steps=4",
 ]
 
 #: takes the first finishers, by definition; tests/strategies/test_short_m_at_k.py shows what that selects for
