@@ -64,7 +64,8 @@ class SimulatedVerifier:
     """Scores candidates with errors of a known kind.
 
     Without noise it is a pass/fail verifier: right answers pass with ``tpr``, wrong ones with ``fpr``. With noise the
-    score is 1 or 0 plus noise of standard normal or Student's t with three degrees of freedom, squashed into (0, 1).
+    score is ``signal`` or 0 plus noise of standard normal or Student's t with three degrees of freedom, squashed into
+    (0, 1). Of normal noise it ranks a right one above a wrong one with P = Phi(signal / (scale sqrt 2)).
 
     Attributes:
         population: knows which answers are right.
@@ -72,6 +73,7 @@ class SimulatedVerifier:
         fpr: P(a wrong answer passes).
         noise: none, gaussian or t3.
         scale: of the noise.
+        signal: how far a right answer is above a wrong one; at 0 the score knows nothing.
         calls: charge one call of kind ``reward`` per score.
         seed: draws the errors.
     """
@@ -81,6 +83,7 @@ class SimulatedVerifier:
     fpr: float = 0.0
     noise: Literal["none", "gaussian", "t3"] = "none"
     scale: float = 1.0
+    signal: float = 1.0
     calls: bool = False
     seed: int = 0
     name: str = "simulated"
@@ -108,7 +111,7 @@ class SimulatedVerifier:
         rng = random.Random(hashed(self.seed, *named))
         if self.noise == "none":
             return float(rng.random() < (self.tpr if right else self.fpr))
-        value = right + self.scale * (rng.gauss() if self.noise == "gaussian" else _student_t3(rng))
+        value = self.signal * right + self.scale * (rng.gauss() if self.noise == "gaussian" else _student_t3(rng))
         return 1 / (1 + exp(-max(-500.0, min(500.0, value))))
 
 

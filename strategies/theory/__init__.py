@@ -22,6 +22,7 @@ from ttc.strategies.theory.tournaments import (
     league_bound,
     league_failure,
 )
+from ttc.strategies.theory.trees import beam_accuracy
 from ttc.strategies.theory.votes import (
     binomial,
     majority_accuracy,
@@ -34,6 +35,7 @@ from ttc.strategies.theory.votes import (
 __all__ = [
     "SameClass",
     "Stopped",
+    "beam_accuracy",
     "best_of_n_accuracy",
     "best_of_n_kl_bound",
     "best_of_n_win_rate_bound",

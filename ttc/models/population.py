@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -69,6 +70,10 @@ class Problem:
     right: str
     wrong: tuple[str, ...]
     bounds: tuple[float, ...]
+
+    def slip(self, u: float) -> str:
+        """Return the wrong answer at a quantile."""
+        return self.wrong[bisect(self.bounds, u)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

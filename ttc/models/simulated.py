@@ -7,7 +7,6 @@ Verifier and comparator of a simulation stand in :mod:`ttc.verifiers.simulated`.
 
 from __future__ import annotations
 
-from bisect import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -147,7 +146,8 @@ class Simulated(LiveModel):
             confidence: what the logprobs say, where they are asked for.
             voters: P(right) by position instead of by problem: sample i is drawn by voter i, in one step.
             steps: in a solution. Each is right with the n-th root of P(right), and a solution where all of them are.
-                Each takes its share of the solution's tokens, one at the least.
+                The first wrong one decides the answer, so that solutions which share it agree. Each takes its share of
+                the solution's tokens, one at the least.
             failures: share of calls that fail.
             prompt_tokens: of a message.
             interval: tokens between two looks at the budget.
@@ -309,8 +309,7 @@ class Simulated(LiveModel):
             if right:
                 answer = problem.right
             else:
-                several = len(problem.wrong) > 1
-                answer = problem.wrong[bisect(problem.bounds, _chance(seed).slip * _UNIT) if several else 0]
+                answer = problem.slip(_chance(seed).slip * _UNIT if len(problem.wrong) > 1 else 0.0)
         lengths = self._lengths
         tokens = lengths.tokens(_chance(seed).length if lengths.sigma else 0, right)
         return _Draw(f"[{chain}] {answer}", tokens, right)
@@ -320,13 +319,15 @@ class Simulated(LiveModel):
         shown = steps_shown(request.messages) if request.continue_final else []
         left = max(1, self._steps - len(shown))
         new = [f"[{hashed(seed, i) if i else seed:x}]" for i in range(1 if request.until else left)]
-        right = all(steps_are_right(problem.p, [*shown, *new], self._steps))
+        steps = [*shown, *new]
+        rights = steps_are_right(problem.p, steps, self._steps)
+        right = all(rights)
         text = (request.until[0] if request.until else BLANK_LINE).join(new)
         chance, lengths = _chance(seed), self._lengths
         tokens = max(1, round(lengths.tokens(chance.length, right) * len(new) / self._steps))
         if len(new) < left:
             return _Draw(text, tokens, right, "step")
-        answer = problem.right if right else problem.wrong[bisect(problem.bounds, chance.slip * _UNIT)]
+        answer = problem.right if right else problem.slip(hashed("slip", steps[rights.index(False)], bits=32) * _UNIT)
         return _Draw(f"{text} {answer}", tokens, right)
 
     def _revised(self, chain: str, was_right: bool, u: float) -> tuple[bool, bool]:
