@@ -29,7 +29,7 @@ class BestFirst(TreeSearch):
     n: int = Field(256, ge=1, le=65536, description="continuations at the most")
     m: int = Field(4, ge=1, le=1024, description="continuations of each one that is grown; of the root wave*m")
     wave: int = Field(4, ge=1, le=1024, description="partial solutions that are grown at a time")
-    solutions: int = Field(4, ge=1, description="whole solutions that end the search")
+    solutions: int = Field(8, ge=1, description="whole solutions that end the search")
 
     def search(self, tree: Tree, choice: Choice) -> Search:
         """Open the search."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from math import ceil, log, sqrt
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,41 +15,48 @@ from ttc.strategies.tree_search import TreeSearch
 
 __all__ = ["MCTS", "MCTSSearch"]
 
+Backup = Literal["max", "mean"]
+
 
 class MCTS(TreeSearch):
     """Walk down the tree by upper confidence bounds, grow m steps where it ends, and back their values up.
 
-    At each node the walk takes the child with the highest mean value below it plus ``explore * sqrt(log N / n)``, of N
+    At each node the walk takes the child with the highest value below it plus ``explore * sqrt(log N / n)``, of N
     visits to the node and n to the child; what has nothing open below it is passed by. A wave of walks is made before
     anything is grown: each counts as a visit of value 0 until its children are scored (a virtual loss), and ends at a
     leaf of its own.
+
+    What is backed up is the best open value, or the mean of all (UCT as it was published). Solutions have many steps
+    and few of them are paid for, so that means and exploration keep a wide tree flat: take them where n is many times
+    the leaves of the tree, or with wave=1. Exploration also spreads over all that scores the same, as with a scorer
+    that says 0 or 1. Without it the walks go to the best open steps, as best-first search does, until n are spent.
     """
 
-    paper: ClassVar[str] = (
-        "Kocsis and Szepesvari 2006, Bandit based Monte-Carlo planning (UCT); Chaslot et al. 2008, Parallel "
-        "Monte-Carlo tree search (virtual loss); Hao et al. 2023, arXiv 2305.14992"
-    )
+    paper: ClassVar[str] = "Kocsis and Szepesvari 2006, Bandit based Monte-Carlo planning; Hao et al., arXiv 2305.14992"
     cost: ClassVar[str] = "n calls and n step scores, wave*m at a time; latency 1 call and 1 score a wave"
 
     n: int = Field(256, ge=1, le=65536, description="continuations at the most")
     m: int = Field(4, ge=1, le=1024, description="continuations of each leaf that is grown; of the root wave*m")
     wave: int = Field(4, ge=1, le=1024, description="leaves that are grown at a time")
-    explore: float = Field(0.5, ge=0, description="weight of the exploration term; 0 goes by the means alone")
+    explore: float = Field(0.0, ge=0, description="weight of the exploration term; 0 goes by the values alone")
+    backup: Backup = Field("max", description="what a node is worth: the best open value below it, or the mean of all")
 
     def search(self, tree: Tree, choice: Choice) -> Search:
         """Open the search."""
-        return MCTSSearch(tree, choice, n=self.n, m=self.m, wave=self.wave, explore=self.explore)
+        return MCTSSearch(tree, choice, n=self.n, m=self.m, wave=self.wave, explore=self.explore, by=self.backup)
 
 
 class MCTSSearch(Search):
-    """The counts behind the bounds, by the numbers of nodes: visits, summed values, and open leaves below."""
+    """What the bounds are made of, by the numbers of nodes, and the leaves that the next wave of walks ended at."""
 
-    def __init__(self, tree: Tree, choice: Choice, *, n: int, m: int, wave: int, explore: float) -> None:
+    def __init__(self, tree: Tree, choice: Choice, *, n: int, m: int, wave: int, explore: float, by: Backup) -> None:
         super().__init__(tree, choice)
         self._left = n
         self._m, self._wave, self._explore = m, wave, explore
+        self._by: Backup = by
         self._visits = Counter[int]()
         self._sums: defaultdict[int, float] = defaultdict(float)
+        self._worth: dict[int, float] = {}
         self._leaves = Counter({tree.root.number: wave})  # the root is the leaf of every first walk
         self._growing: list[Node] = []
         self._walked = Counter[int]()
@@ -65,10 +72,14 @@ class MCTSSearch(Search):
         self._left = max(0, self._left - self._m * len(self._growing))
         self._leaves.subtract(self._walked)
         for child in children:
+            self._worth[child.number] = child.value
             for node in _upwards(child):
                 self._visits[node.number] += 1
                 self._sums[node.number] += child.value
                 self._leaves[node.number] += child.open
+        for leaf in self._growing:
+            for node in _upwards(leaf):
+                self._worth[node.number] = self._backed_up(node)
         self._walk()
 
     def _walk(self) -> None:
@@ -88,12 +99,18 @@ class MCTSSearch(Search):
         """Whether a walk through a node may still end somewhere."""
         return self._leaves[node.number] > self._walked[node.number]
 
+    def _backed_up(self, node: Node) -> float:
+        if self._by == "mean":
+            return self._sums[node.number] / max(1, self._visits[node.number])
+        return max((self._worth[child.number] for child in node.children if self._leaves[child.number]), default=0.0)
+
     def _best(self, nodes: Sequence[Node], *, of: Node) -> Node:
         visits = self._visits[of.number] + self._walked[of.number]
 
         def bound(node: Node) -> tuple[float, float]:
-            n = self._visits[node.number] + self._walked[node.number]
-            return self._sums[node.number] / n + self._explore * sqrt(log(visits) / n), node.lot
+            seen = self._visits[node.number]
+            n = seen + self._walked[node.number]
+            return self._worth[node.number] * seen / n + self._explore * sqrt(log(visits) / n), node.lot
 
         return max(nodes, key=bound)
 

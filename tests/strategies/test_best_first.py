@@ -11,7 +11,6 @@ from ttc.models.population import Population
 from ttc.models.simulated import Simulated
 from ttc.solve import solve
 from ttc.strategies.best_first import BestFirstSearch
-from ttc.strategy import make_strategy
 from ttc.types import Outcome
 from ttc.verifiers.simulated import SimulatedStepScorer
 
@@ -165,6 +164,13 @@ async def test_it_ends_whatever_fails(failures: float) -> None:
         assert sum(outcome.calls.values()) <= 40
 
 
-def test_its_defaults_are_enough_for_sixteen_waves() -> None:
-    spec = make_strategy("best_first:n=256,m=4,wave=4,solutions=4")
-    assert spec.spec == "best_first"
+@pytest.mark.anyio
+async def test_by_default_it_ends_well_before_its_calls_are_spent() -> None:
+    """Ten steps in waves of sixteen, and what it goes back for."""
+    population = Population(p=0.7**10)
+    scorer = SimulatedStepScorer(population=population, n_steps=10, noise="gaussian", scale=0.5)
+    calls = [
+        sum((await solve(query, "best_first", Simulated(population, steps=10), verifier=scorer)).calls.values())
+        for query in population.queries(10)
+    ]
+    assert 150 < sum(calls) / 10 < 230

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log, sqrt
+from typing import Any
 
 import pytest
 
@@ -11,15 +12,22 @@ from tests.strategies.hand_made_trees import choice, grow, numbers, step, tree
 from ttc.models.population import Population
 from ttc.models.simulated import Simulated
 from ttc.solve import solve
-from ttc.strategies.mcts import MCTSSearch
+from ttc.strategies.mcts import Backup, MCTSSearch
 from ttc.types import Outcome
 from ttc.verifiers.simulated import SimulatedStepScorer
 
 
 def mcts(
-    *, n: int = 99, m: int = 2, wave: int = 1, explore: float = 0.0, max_steps: int = 40, seed: int = 1
+    *,
+    n: int = 99,
+    m: int = 2,
+    wave: int = 1,
+    explore: float = 0.0,
+    by: Backup = "mean",
+    seed: int = 1,
+    max_steps: int = 40,
 ) -> MCTSSearch:
-    return MCTSSearch(tree(seed, max_steps=max_steps), choice(), n=n, m=m, wave=wave, explore=explore)
+    return MCTSSearch(tree(seed, max_steps=max_steps), choice(), n=n, m=m, wave=wave, explore=explore, by=by)
 
 
 def test_it_grows_m_children_of_the_leaf_that_a_walk_ends_at() -> None:
@@ -40,6 +48,17 @@ def test_a_node_is_worth_the_mean_of_what_is_below_it() -> None:
     assert numbers(search.ask()) == [2, 2]
 
 
+def test_or_the_best_that_is_still_open_there() -> None:
+    search = mcts(m=2, by="max")
+    step(search, [0.9, 0.6])
+    step(search, [0.7, 0.1])
+    assert numbers(search.ask()) == [3, 3]  # .7 and not .9, which is no leaf any more
+    step(search, [0.99], answer="7")
+    assert numbers(search.ask()) == [2, 2]  # nothing is open behind the .99; next to it is .1
+    step(search, [])
+    assert numbers(search.ask()) == [4, 4]
+
+
 @pytest.mark.parametrize(("factor", "asked"), [(0.99, [3, 3]), (1.01, [2, 2])])
 def test_it_explores_by_the_upper_confidence_bound(factor: float, asked: Sequence[int]) -> None:
     """Of four visits three were to node 1 and one to node 2: about the constant where their bounds are equal."""
@@ -57,10 +76,13 @@ def test_a_wave_of_walks_ends_at_leaves_of_their_own() -> None:
     assert numbers(search.ask()) == [1, 1, 2, 2, 3, 3]
 
 
+@pytest.mark.parametrize("by", ["mean", "max"])
 @pytest.mark.parametrize(("below_2", "parents"), [(0.1, [1, 1]), (0.8, [1, 2])])
-def test_a_walk_under_way_is_a_loss_that_may_send_the_next_one_elsewhere(below_2: float, parents: list[int]) -> None:
-    """Node 1 is at .9 of three visits, and at .675 with a walk under way; node 2 is at .33 or at .8."""
-    search = mcts(m=2, wave=2)
+def test_a_walk_under_way_is_a_loss_that_may_send_the_next_one_elsewhere(
+    below_2: float, parents: list[int], by: Backup
+) -> None:
+    """Node 1 is at .9 of three visits, and at .675 with a walk under way; node 2 is at .33 (or .1) or at .8."""
+    search = mcts(m=2, wave=2, by=by)
     step(search, [0.9, 0.8, 0.1, 0.1])
     assert numbers(search.ask()) == [1, 1, 2, 2]
     step(search, [0.9, 0.9, below_2, below_2])
@@ -149,8 +171,8 @@ async def solved(population: Population, spec: str, problem: int, *, steps: int,
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("explore", [0.0, 0.5, 5.0])
-async def test_with_enough_calls_it_finds_whatever_the_tree_holds(explore: float) -> None:
+@pytest.mark.parametrize("how", ["", ",explore=0.5", ",explore=5,backup=mean"])
+async def test_with_enough_calls_it_finds_whatever_the_tree_holds(how: str) -> None:
     """The whole tree of m children a node is grown, which holds a right solution as a branching process reaches d."""
     s, d, m, problems = 0.5, 3, 2, 300
     exact = 1.0
@@ -159,7 +181,7 @@ async def test_with_enough_calls_it_finds_whatever_the_tree_holds(explore: float
     population = Population(p=s**d)
     right = 0
     for i in range(problems):
-        outcome = await solved(population, f"mcts:n=99,m={m},wave=1,explore={explore}", i, steps=d)
+        outcome = await solved(population, f"mcts:n=99,m={m},wave=1{how}", i, steps=d)
         right += population.is_right(population.query(i), outcome.answer)
         assert outcome.ended_by == "stopped_early" or outcome.calls == {"generate": 2 + 4 + 8}
     assert abs(right / problems - exact) <= 4 * (exact * (1 - exact) / problems) ** 0.5
@@ -171,6 +193,23 @@ async def test_it_costs_n_calls_where_nothing_is_found(n: int, wave: int) -> Non
     population = Population(p=0.5)
     outcome = await solved(population, f"mcts:n={n},m=4,wave={wave},max_steps=30", 0, steps=99)
     assert outcome.calls == {"generate": n}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("scorer", [{"noise": "gaussian", "scale": 0.7}, {"tpr": 0.9, "fpr": 0.1}])
+async def test_its_defaults_reach_the_end_of_a_long_solution(scorer: dict[str, Any]) -> None:
+    """Where UCT with means and exploration does not: it still draws first steps when all is spent."""
+    s, d, problems = 0.7, 8, 25
+    population = Population(p=s**d, wrong=(1, 1, 1, 1))
+    by = SimulatedStepScorer(population=population, n_steps=d, **scorer)
+    right = {"mcts": 0, "mcts:explore=0.5,backup=mean": 0}
+    for query in population.queries(problems):
+        for spec in right:
+            outcome = await solve(query, spec, Simulated(population, steps=d), verifier=by)
+            right[spec] += population.is_right(query, outcome.answer)
+    flat, deep = sorted(right.values())
+    assert flat <= 3
+    assert deep == right["mcts"] >= 21
 
 
 @pytest.mark.anyio
