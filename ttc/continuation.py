@@ -8,7 +8,10 @@ from dataclasses import replace
 from ttc.request import Message
 from ttc.types import Sample
 
-__all__ = ["goes_on_thinking", "joined", "partial_message"]
+__all__ = ["UNBEGUN", "goes_on_thinking", "joined", "partial_message"]
+
+UNBEGUN = "\n\n"
+"""The text of a sample whose step ended with its thoughts, before its answer began: what stands between the two."""
 
 
 def goes_on_thinking(sample: Sample, *, close_thought: bool) -> bool:
@@ -22,7 +25,7 @@ def partial_message(messages: Sequence[Message], sample: Sample, cue: str, *, cl
         text = f"<think>\n{sample.reasoning}{cue}"
     else:
         thought = f"<think>\n{sample.reasoning.strip()}\n</think>\n\n" if sample.reasoning else ""
-        text = thought + sample.text + cue
+        text = thought + _said(sample, cue)
     return [*messages, {"role": "assistant", "content": text}]
 
 
@@ -34,11 +37,13 @@ def joined(sample: Sample, more: Sample, cue: str, *, close_thought: bool) -> Sa
     usage = sample.usage + more.usage
     if not more.ok:
         return replace(sample, usage=usage)
-    reasoning, text = sample.reasoning, sample.text + cue + more.text
+    reasoning, text = sample.reasoning, _said(sample, cue) + more.text
     if goes_on_thinking(sample, close_thought=close_thought):
         thought, closed, rest = (more.reasoning or more.text).partition("</think>")
         reasoning = sample.reasoning + cue + thought
         text = more.text if more.reasoning else rest.lstrip() if closed else ""
+        if closed and not text and more.finish == "step":
+            text = UNBEGUN
     return replace(
         more,
         text=text,
@@ -50,3 +55,9 @@ def joined(sample: Sample, more: Sample, cue: str, *, close_thought: bool) -> Sa
         top_logprobs=sample.top_logprobs + more.top_logprobs,
         latency=sample.latency + more.latency,
     )
+
+
+def _said(sample: Sample, cue: str) -> str:
+    """What stands behind the thoughts, up to the cue's end; no blank line stands before an answer that begins."""
+    begun = sample.text + cue
+    return begun.lstrip() if sample.reasoning and sample.text == UNBEGUN else begun

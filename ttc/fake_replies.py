@@ -7,13 +7,24 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Literal
 
 import orjson
 
 from ttc.models.reasoning import CLOSE, OPEN
 
-__all__ = ["Fault", "Generation", "Reply", "count_prompt", "default_reply", "pieces", "round_robin", "words"]
+__all__ = [
+    "Fault",
+    "Generation",
+    "Reply",
+    "count_prompt",
+    "default_reply",
+    "pieces",
+    "round_robin",
+    "stop_at",
+    "words",
+]
 
 Fault = Literal[
     "", "reset_before_headers", "reset_mid_body", "html", "truncated_json", "no_choices", "sse_error", "hang"
@@ -44,6 +55,7 @@ class Reply:
         opener: inline thoughts begin with the opening tag; False where the chat template wrote it.
         reasoning_field: ``reasoning_content`` on older servers.
         finish: the finish reason where nothing else ends the completion.
+        tells_stop: whether ``stop_reason`` says which stop sequence ended it.
         usage: whether a final usage is sent.
         running_usage: whether stream chunks carry usage.
         usage_details: whether ``completion_tokens_details`` counts the thoughts.
@@ -62,6 +74,7 @@ class Reply:
     opener: bool = True
     reasoning_field: str = "reasoning"
     finish: str = "stop"
+    tells_stop: bool = True
     usage: bool = True
     running_usage: bool = True
     usage_details: bool = True
@@ -85,6 +98,29 @@ class Reply:
         return [*thoughts, *visible], len(thoughts)
 
 
+def stop_at(tokens: Sequence[str], body: Mapping[str, Any]) -> tuple[Sequence[str], str | None]:
+    """Cut tokens at a request's stop sequences, as vLLM does; return them with the sequence that was met, or None.
+
+    They are looked for in what comes behind ``min_tokens``. The tokens that hold one are generated, and counted; the
+    text ends before it, or behind it with ``include_stop_str_in_output``.
+    """
+    stop: str | list[str] = body.get("stop") or []
+    stops = [stop] if isinstance(stop, str) else stop
+    text = ""
+    for i, token in enumerate(tokens if stops else ()):
+        before, text = len(text), text + token
+        if i < (body.get("min_tokens") or 0):
+            continue
+        met = [(at, s) for s in stops if (at := text.find(s, max(0, before - len(s) + 1))) >= 0]
+        if not met:
+            continue
+        at, s = min(met, key=lambda pair: pair[0] + len(pair[1]))
+        end = at + len(s) if body.get("include_stop_str_in_output") else at
+        starts = accumulate((len(t) for t in tokens[:i]), initial=0)
+        return [text[start : min(start + len(t), end)] for start, t in zip(starts, tokens[: i + 1], strict=True)], s
+    return tokens, None
+
+
 @dataclass(slots=True)
 class Generation:
     """One choice while it is generated."""
@@ -94,6 +130,7 @@ class Generation:
     tokens: Sequence[str]
     n_thoughts: int
     cap: int
+    stopped_by: str | None = None
     done: int = 0
 
     @property
@@ -107,6 +144,14 @@ class Generation:
         if self.done < self.end:
             return None
         return "length" if self.cap < len(self.tokens) else self.reply.finish
+
+    @property
+    def ended(self) -> dict[str, Any]:
+        """The finish reason and the stop sequence, as a choice has them."""
+        fields: dict[str, Any] = {"finish_reason": self.finish}
+        if self.reply.tells_stop:
+            fields["stop_reason"] = self.stopped_by if self.finish == "stop" else None
+        return fields
 
     def parts(self, start: int, end: int) -> tuple[str, str]:
         """(reasoning field, content) of a range of tokens."""
@@ -139,14 +184,15 @@ def default_reply(body: Mapping[str, Any], k: int) -> Reply:
     return Reply(text=f"{words(1 + drawn % 30)} The answer is {drawn % 3}")
 
 
-def count_prompt(body: Mapping[str, Any]) -> int:
+def count_prompt(body: Mapping[str, Any], *, trims: bool = False) -> int:
     """The fake's prompt tokens: words, four for each message's frame, and four for an empty thought.
 
-    Templates write one where ``enable_thinking`` is false.
+    Templates write one where ``enable_thinking`` is false. One that ``trims`` drops the white space around a message.
     """
     kwargs: Mapping[str, Any] = body.get("chat_template_kwargs") or {}
     empty_thought = 4 * (kwargs.get("enable_thinking") is False)
-    return sum(4 + len(pieces(str(m.get("content") or ""))) for m in body["messages"]) + empty_thought
+    said = (str(m.get("content") or "") for m in body["messages"])
+    return sum(4 + len(pieces(text.strip() if trims else text)) for text in said) + empty_thought
 
 
 def round_robin(runs: Sequence[Generation]) -> Iterator[Generation]:

@@ -23,7 +23,7 @@ import anyio.lowlevel
 import orjson
 from aiohttp import web
 
-from ttc.fake_replies import Fault, Generation, Reply, count_prompt, default_reply, pieces, round_robin, words
+from ttc.fake_replies import Fault, Generation, Reply, count_prompt, default_reply, pieces, round_robin, stop_at, words
 from ttc.models.reasoning import OPEN
 
 __all__ = ["FakeServer", "Fault", "Reply", "words"]
@@ -54,6 +54,7 @@ class FakeServer:
         token_delay: float = 0.0,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
         opens_thought: bool = False,
+        trims: bool = False,
         tokenize: bool = True,
         down: bool = False,
     ) -> None:
@@ -68,6 +69,7 @@ class FakeServer:
             token_delay: seconds per token.
             sleep: how to wait for them.
             opens_thought: the chat template ends with an opening think tag.
+            trims: the chat template drops the white space around each message, as that of Llama 3 does.
             tokenize: whether there is a ``/tokenize``.
             down: start out not answering.
         """
@@ -86,6 +88,7 @@ class FakeServer:
         self.healthy = True
         self._sleep = sleep
         self._opens_thought = opens_thought
+        self._trims = trims
         self._tokenize = tokenize
         self._down = down
         self._runner: web.AppRunner | None = None
@@ -168,7 +171,7 @@ class FakeServer:
             return _json({"error": {"message": "Not Found", "code": 404}}, status=404)
         body = orjson.loads(await request.read())
         if "messages" in body:
-            count = count_prompt(body)
+            count = count_prompt(body, trims=self._trims)
             strings = ["<s>"] * (count - 1) + [OPEN + "Ċ" if self._opens_thought else "<assistant>"]
         else:
             strings = pieces(body["prompt"])
@@ -182,7 +185,7 @@ class FakeServer:
         body: dict[str, Any] = orjson.loads(await request.read())
         k = len(self.requests)
         self.requests.append(body)
-        prompt = count_prompt(body)
+        prompt = count_prompt(body, trims=self._trims)
         cap = body.get("max_tokens") or self.context - prompt
         if body.get("model") != self.model:
             return _error(404, f"The model `{body.get('model')}` does not exist.")
@@ -197,7 +200,9 @@ class FakeServer:
         runs: list[Generation] = []
         for i in range(n):
             reply = self._reply(body | {"seed": seed + i}, k)
-            runs.append(Generation(i, reply, *reply.tokens(), cap))
+            tokens, n_thoughts = reply.tokens()
+            tokens, met = stop_at(tokens, body)
+            runs.append(Generation(i, reply, tokens, min(n_thoughts, len(tokens)), cap, met))
         first = runs[0].reply
         if first.status != 200:
             return _error(first.status, first.message, first.headers)
@@ -243,7 +248,7 @@ class FakeServer:
         for run in runs:
             reasoning, content = run.parts(0, run.done)
             message = {"role": "assistant", "content": content or None, run.reply.reasoning_field: reasoning or None}
-            choice = {"index": run.index, "message": message, "finish_reason": run.finish, "logprobs": None}
+            choice = {"index": run.index, "message": message, "logprobs": None, **run.ended}
             if body.get("logprobs"):
                 choice["logprobs"] = run.logprobs(body.get("top_logprobs") or 0, 0, run.done)
             choices.append(choice)
@@ -284,7 +289,7 @@ class FakeServer:
             delta = {"content": content} if content or not reasoning else {}
             if reasoning:
                 delta[run.reply.reasoning_field] = reasoning
-            choice = {"index": run.index, "delta": delta, "finish_reason": run.finish, "logprobs": None}
+            choice = {"index": run.index, "delta": delta, "logprobs": None, **run.ended}
             if body.get("logprobs"):
                 choice["logprobs"] = run.logprobs(body.get("top_logprobs") or 0, start, run.done)
             chunk: dict[str, Any] = {"object": "chat.completion.chunk", "model": self.model, "choices": [choice]}

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ttc.continuation import UNBEGUN
 from ttc.models.base import Meter
+from ttc.models.continued import trim
 from ttc.models.reasoning import CLOSE, OPEN, split_thoughts, thought_prefix
 from ttc.models.tokenizer import ServerTokenizer
 from ttc.models.wire import Choice, StreamedChoice
@@ -67,9 +69,24 @@ class Reading:
 
 
 async def read_choices(
-    request: Request, meter: Meter, reading: Reading, tokenizer: ServerTokenizer, *, latency: float
+    request: Request,
+    meter: Meter,
+    reading: Reading,
+    tokenizer: ServerTokenizer,
+    *,
+    latency: float,
+    trimmed: str = "",
 ) -> list[Sample]:
-    """Make the samples of a response. The usage of the whole call is their sum; the first one carries the prompt."""
+    """Make the samples of a response. The usage of the whole call is their sum; the first one carries the prompt.
+
+    Args:
+        request: what was asked.
+        meter: of the call.
+        reading: the response.
+        tokenizer: of the server.
+        latency: of the call, in seconds.
+        trimmed: white space that the chat template dropped at the end of what is continued: it was written once more.
+    """
     usage = reading.usage
     generated, counted_by = await _generated(meter, reading, tokenizer)
     details: Mapping[str, Any] = usage.get("prompt_tokens_details") or {}
@@ -78,6 +95,8 @@ async def read_choices(
     in_thought = _in_thought(request)
     samples: list[Sample] = []
     for i, (choice, tokens) in enumerate(zip(reading.choices, generated, strict=True)):
+        behind = bool(choice.content and choice.reasoning)  # a parser saw the end of the thoughts
+        stop = trim(request, choice, trimmed)
         finish: FinishReason = "stop"
         if reading.halted:
             finish = "halted"
@@ -85,9 +104,11 @@ async def read_choices(
             finish = "cut"
         elif choice.finish == "length":
             finish = "length"
-        elif request.until and (choice.stopped_by is None or choice.stopped_by in request.until):
+        elif request.until and (stop is None or stop in request.until):
             finish = "step"  # also where a server does not tell: what goes on from a text that is over says nothing
         reasoning, text = await _split(request, choice, finish, tokenizer)
+        if finish == "step" and reasoning and not text and (behind or CLOSE in choice.content):
+            text = UNBEGUN
         thoughts, source = 0, counted_by
         if reasoning or (CLOSE in choice.content and (in_thought or not request.continue_final)):
             thoughts, source = await _thoughts(choice, reading, text, tokens, tokenizer, counted_by)

@@ -34,6 +34,7 @@ class ServerTokenizer:
         self._size = size
         self._counts: OrderedDict[bytes, int] = OrderedDict()
         self._opens: dict[bytes, bool] = {}
+        self._trims: dict[bytes, bool] = {}
 
     async def count_tokens(self, text: str) -> tuple[int, str]:
         """Return how many tokens a text is (no special ones added), and who counted: ``tokenizer`` or ``estimate``."""
@@ -74,6 +75,24 @@ class ServerTokenizer:
             tail = "".join(answer.get("token_strs") or ())[-64:].replace("Ċ", "\n").replace("Ġ", " ")
             self._opens[key] = tail.rstrip().endswith(OPEN)
         return self._opens[key]
+
+    async def trims(self, extra: Mapping[str, Any]) -> bool:
+        """Say whether the chat template drops the white space at the end of a message that is continued.
+
+        Asked once per set of arguments; where the server cannot tell, it is taken to keep it.
+        """
+        shaping = _shaping(extra)
+        key = orjson.dumps(shaping, option=orjson.OPT_SORT_KEYS)
+        if key not in self._trims:
+            counts: list[int | None] = []
+            for end in ("", "\n\n"):
+                messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "So" + end}]
+                how = {"add_generation_prompt": False, "continue_final_message": True}
+                counts.append(await self._count({"messages": messages, **how, **shaping}))
+            if None in counts:
+                return False
+            self._trims[key] = counts[0] == counts[1]
+        return self._trims[key]
 
     async def _count(self, body: dict[str, Any]) -> int | None:
         key = hashlib.blake2b(orjson.dumps(body), digest_size=16).digest()

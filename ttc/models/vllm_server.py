@@ -21,6 +21,7 @@ from ttc.budget import Price
 from ttc.errors import BadResponse, ContextOverflow, ModelError, RequestRejected, ServerUnreachable
 from ttc.models.base import LiveModel, Meter
 from ttc.models.completion import Lag, Reading, read_choices
+from ttc.models.continued import loose_end, step_fields
 from ttc.models.replicas import Replica, Replicas, reason
 from ttc.models.retry import RETRIED_STATUS, Broken, RetryBudget, RetryPolicy, Sleep, retry_after
 from ttc.models.tokenizer import ServerTokenizer
@@ -166,12 +167,14 @@ class VLLMServer(LiveModel):
             ConfigurationError: ``request.extra`` holds fields that are not for it.
         """
         began = time.monotonic()
+        end = loose_end(request)
+        trimmed = end if end and await self._tokenizer.trims(request.extra) else ""
 
         async def attempt() -> Reading:
             replica = await self._replicas.pick()
             replica.in_flight += 1
             try:
-                reading = await self._send(replica, request, meter)
+                reading = await self._send(replica, request, meter, trimmed)
             except Broken as broken:
                 self._replicas.note(replica, ok=not broken.transport)
                 broken.paused = self._replicas.breaker.open
@@ -191,11 +194,13 @@ class VLLMServer(LiveModel):
             return reading
 
         reading = await self._retry.run(attempt)
-        return await read_choices(request, meter, reading, self._tokenizer, latency=time.monotonic() - began)
+        latency = time.monotonic() - began
+        return await read_choices(request, meter, reading, self._tokenizer, latency=latency, trimmed=trimmed)
 
-    async def _send(self, replica: Replica, request: Request, meter: Meter) -> Reading:
+    async def _send(self, replica: Replica, request: Request, meter: Meter, trimmed: str) -> Reading:
         cap = meter.max_tokens()
-        body = orjson.dumps(chat_body(request, self.name, max_tokens=cap, streamed=meter.streamed))
+        steps = step_fields(request, trimmed, max_tokens=cap)
+        body = orjson.dumps(chat_body(request, self.name, max_tokens=cap, streamed=meter.streamed, steps=steps))
         meter.start()
         try:
             response = await self._replicas.http.post(f"{replica.url}/v1/chat/completions", data=body)

@@ -18,7 +18,9 @@ __all__ = ["Choice", "EventBuffer", "StreamedChoice", "chat_body", "error_messag
 _OURS = frozenset({"model", "messages", "n", "seed", "max_tokens", "max_completion_tokens", "stream", "stream_options"})
 
 
-def chat_body(request: Request, model: str, *, max_tokens: int, streamed: bool) -> dict[str, Any]:
+def chat_body(
+    request: Request, model: str, *, max_tokens: int, streamed: bool, steps: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The JSON body of ``POST /v1/chat/completions`` for a request.
 
     Args:
@@ -26,6 +28,7 @@ def chat_body(request: Request, model: str, *, max_tokens: int, streamed: bool) 
         model: the served name.
         max_tokens: cap of each choice, as the ledger grants it.
         streamed: with usage in every chunk.
+        steps: fields that its stop sequences take.
 
     Raises:
         ConfigurationError: ``request.extra`` holds a field that is set here.
@@ -48,18 +51,13 @@ def chat_body(request: Request, model: str, *, max_tokens: int, streamed: bool) 
         body |= {"logprobs": True, "top_logprobs": request.logprobs}
     if request.choices:
         body["structured_outputs"] = {"choice": list(request.choices)}
-    if request.until:
-        body["stop"] = list(request.until)
     if request.continue_final:
         body |= {"continue_final_message": True, "add_generation_prompt": False}
     if request.thinking_tokens is not None:
         body["thinking_token_budget"] = request.thinking_tokens
     if streamed:
         body |= {"stream": True, "stream_options": {"include_usage": True, "continuous_usage_stats": True}}
-    body |= request.extra
-    if request.until and (own := request.extra.get("stop")):
-        body["stop"] = [*request.until, *([own] if isinstance(own, str) else own)]
-    return body
+    return body | dict(request.extra) | dict(steps or {})
 
 
 class EventBuffer:
@@ -98,14 +96,16 @@ class Choice:
         reasoning: the server's own reasoning field.
         finish: the server's finish_reason.
         stopped_by: the stop sequence that ended it; empty where none did, None where the server does not tell.
-        logprobs: of each generated token.
-        top: for each generated token, its likeliest alternatives with their log-probabilities, descending.
+        tokens: the generated tokens, where log-probabilities were asked for.
+        logprobs: of each of them.
+        top: for each of them, its likeliest alternatives with their log-probabilities, descending.
     """
 
     content: str = ""
     reasoning: str = ""
     finish: str = ""
     stopped_by: str | None = None
+    tokens: list[str] = field(default_factory=list[str])
     logprobs: list[float] = field(default_factory=list[float])
     top: list[list[tuple[str, float]]] = field(default_factory=list[list[tuple[str, float]]])
 
@@ -114,6 +114,7 @@ class Choice:
         entries: list[dict[str, Any]] = (logprobs["content"] if logprobs else None) or []
         for entry in entries:
             alternatives: list[dict[str, Any]] = entry.get("top_logprobs") or []
+            self.tokens.append(entry.get("token") or "")
             self.logprobs.append(entry["logprob"])
             self.top.append(sorted(((t["token"], t["logprob"]) for t in alternatives), key=lambda pair: -pair[1]))
 
