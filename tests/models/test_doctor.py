@@ -14,6 +14,7 @@ import pytest
 from ttc.errors import UnknownName
 from ttc.models.doctor import UNKNOWN, Diagnosis, examine
 from ttc.models.launch import RunningServer
+from ttc.testing import FakeServer, Reply
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +31,8 @@ NAMES = [
     "n_above_1",
     "prefix_cache_hit",
     "continue_final_message",
+    "stop_reason",
+    "line_ends_kept",
     "structured_choice",
     "cancel_stops",
     "tokens_after_cancel",
@@ -93,6 +96,8 @@ async def test_the_real_server_is_described(vllm_server: RunningServer) -> None:
     assert found["n_above_1"] is True
     assert found["prefix_cache_hit"] is True
     assert found["continue_final_message"] is True
+    assert found["stop_reason"] is True
+    assert found["line_ends_kept"] is True
     assert found["structured_choice"] is True
     assert found["cancel_stops"] is True
     assert found["tokens_after_cancel"] < 100
@@ -113,6 +118,7 @@ async def test_a_server_that_ignores_all_it_is_sent_is_found_out() -> None:
     assert found["logprob_cap"] == 0
     assert found["n_above_1"] is False
     assert found["continue_final_message"] is False
+    assert found["stop_reason"] is False
     assert found["structured_choice"] is False
     assert found["continuous_usage"] is False
     for name in (
@@ -122,6 +128,7 @@ async def test_a_server_that_ignores_all_it_is_sent_is_found_out() -> None:
         "thinking_budget",
         "seed_repeats",
         "prefix_cache_hit",
+        "line_ends_kept",
         "cancel_stops",
         "tokens_after_cancel",
     ):
@@ -144,6 +151,14 @@ async def test_a_thinking_budget_is_judged_by_what_was_thought(thinking: int, ex
         found = await examine(url)
     assert found["reasoning_parser"] is True
     assert found["thinking_budget"] is expected
+
+
+@pytest.mark.parametrize("trims", [True, False])
+async def test_a_template_that_trims_is_told(trims: bool) -> None:
+    async with FakeServer(lambda body, k: Reply(text="one two three four five six"), trims=trims) as fake:
+        found = await examine(fake.url)
+    assert found["stop_reason"] is True
+    assert found["line_ends_kept"] is not trims
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,33 @@ async def continuation(patient: Patient) -> list[Found]:
     return [("continue_final_message", obeyed, words if obeyed else "accepted and ignored: the prompt is the same")]
 
 
+async def steps(patient: Patient) -> list[Found]:
+    """Whether solutions can grow step by step: a stop sequence is told, and a continued message keeps its line ends."""
+    told, kept = "stop_reason", "line_ends_kept"
+    question = "Count from one to ten in words."
+    free = await patient.chat(question, max_tokens=16)
+    said: str = (free.choices[0].get("message", {}).get("content") or _thought(free)) if free.choices else ""
+    middle = said[len(said) // 2 :][:4]
+    found: list[Found] = [(told, UNKNOWN, "too little was said to stop it")]
+    if len(middle) == 4:
+        stopped = await patient.chat(question, max_tokens=16, stop=[middle])
+        choice: Json = stopped.choices[0] if stopped.choices else {}
+        reason: Json = choice.get("stop_reason")
+        words = f"stopped at '{middle}', it gave the reason '{reason}'" if choice else f"refused: {stopped.message}"
+        found = [(told, reason == middle, words)]
+    counts: list[int | None] = []
+    for end in ("", "\n\n"):
+        chat = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "So" + end}]
+        how = {"add_generation_prompt": False, "continue_final_message": True}
+        answer = await patient.post("/tokenize", {"messages": chat, **how})
+        counts.append(answer.body.get("count") if answer.status == 200 else None)
+    if None in counts:
+        return [*found, (kept, UNKNOWN, "the server does not count the tokens of a chat (/tokenize)")]
+    keeps = counts[0] != counts[1]
+    trims = "the chat template trims a continued message; ttc has the end of a step written again, at a token or two"
+    return [*found, (kept, keeps, "the prompt grows by a blank line at its end" if keeps else trims)]
+
+
 async def structured_choice(patient: Patient) -> list[Found]:
     """Whether an answer can be held to a list."""
     allowed = ["zebra-41", "walrus-73"]  # nothing that a model would say by itself
@@ -221,6 +248,7 @@ PROBES: dict[Callable[[Patient], Awaitable[list[Found]]], tuple[str, ...]] = {
     several_choices: ("n_above_1",),
     prefix_cache: ("prefix_cache_hit",),
     continuation: ("continue_final_message",),
+    steps: ("stop_reason", "line_ends_kept"),
     structured_choice: ("structured_choice",),
     cancelling: ("cancel_stops", "tokens_after_cancel"),
 }
