@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from math import inf
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -23,6 +24,9 @@ __all__ = ["TreeSearch"]
 
 SHOWN = 120
 """Characters of a step that the trace keeps."""
+
+UNKNOWN = 8
+"""Until a step has shown how long one takes, one part in so many of the time that is left is kept back."""
 
 
 class TreeSearch(Strategy):
@@ -55,11 +59,12 @@ class TreeSearch(Strategy):
         whole = True
         while whole and (wave := search.ask()):
             children: list[Node] = []
-            whole = False
+            grown = scored = False
             async with self._keeping_an_answer(query, session, search) as child:
-                if child is not None:
-                    carried = await self.expand(child, tree, wave, children)
-                    whole = await self.evaluate(child, tree, children) and carried
+                grown = child is not None and await self.expand(child, tree, wave, children)
+            async with self._keeping_an_answer(query, session, search) as child:
+                scored = child is not None and await self.evaluate(child, tree, children)
+            whole = grown and scored
             search.tell(children)
             _note(session, tree, children)
             best = search.best()
@@ -153,7 +158,8 @@ class TreeSearch(Strategy):
             return
         tree = search.tree
         prompt = (tree.longest or await session.prompt_tokens()) + self.step_tokens + tokens
-        async with session.keeping_back(tokens, prompt=prompt, seconds=tree.slowest) as child:
+        seconds = tree.slowest or (session.seconds_left / UNKNOWN if session.seconds_left < inf else 0.0)
+        async with session.keeping_back(tokens, prompt=prompt, seconds=seconds) as child:
             yield child
 
 

@@ -12,10 +12,11 @@ from ttc.budget import Budget
 from ttc.errors import BadResponse, ConfigurationError
 from ttc.models.base import Meter
 from ttc.models.scripted import Scripted
+from ttc.models.virtual_clock import run as on_a_clock
 from ttc.session import Session
 from ttc.solve import solve
 from ttc.steps import Solution
-from ttc.types import Candidate, Query, Request, Sample, Sampling, Usage
+from ttc.types import Candidate, Outcome, Query, Request, Sample, Sampling, Usage
 
 QUERY = Query.of("2+5?", answer_type=LastWord())
 SAMPLING = Sampling(force_answer=4)
@@ -332,3 +333,17 @@ async def test_the_cap_of_a_sample_is_that_of_a_whole_solution() -> None:
     assert [r.max_tokens for r in model.requests] == [9, 9, 2]
     assert outcome.generated_tokens == 20
     assert (outcome.answer, outcome.ended_by) == (None, "finished")
+
+
+def test_a_deadline_within_the_first_wave_leaves_time_for_an_answer() -> None:
+    """On a clock that jumps: of two first steps the second one takes for ever."""
+
+    async def solved() -> Outcome:
+        model = Scripted(counting(99), latency=lambda r: 3600.0 if r.index and not r.continue_final else 1.0)
+        return await solve(
+            QUERY, "beam:n=2,m=2", model, verifier=Longer(), sampling=SAMPLING, budget=Budget(seconds=60)
+        )
+
+    outcome = on_a_clock(solved)
+    assert (outcome.answer, outcome.ended_by) == ("7", "deadline")
+    assert outcome.seconds < 60
