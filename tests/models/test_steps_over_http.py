@@ -273,3 +273,28 @@ async def test_thoughts_grow_step_by_step_and_the_answer_behind_them(parser: boo
         exact = interval == 1 or not stream  # else a chunk is shared out by length
         spaces = 2  # a word was generated for each separator that was met behind the thoughts
         assert abs(sample.usage.answer_tokens - (4 + 3 + spaces)) <= (0 if exact else 2)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("parser", [True, False], ids=["parser", "inline"])
+async def test_thoughts_that_end_at_once_are_over(parser: bool, stream: bool) -> None:
+    """Where thoughts grow by tokens, a step may begin with their end; a parser leaves nothing of it."""
+
+    def reply(body: dict[str, Any], k: int) -> Reply:
+        if not body.get("continue_final_message"):
+            return Reply(reasoning="So it is.", inline=not parser, text="\n\nUnheard.")
+        if "</think>" in body["messages"][-1]["content"]:
+            return Reply(text="The answer is tea")
+        return Reply(text="\n\n" if parser else "</think>\n\n")
+
+    async with FakeServer(reply) as server, VLLMServer(server.url) as model:
+        session = Session(Query.of("How is tea made?"), model, Ledger(), sampling=Sampling(max_tokens=64))
+        cap = 32 if stream else 16
+        thought = await session.generate(max_tokens=3 if parser else 4, force_answer=0)
+        assert (thought.sample.reasoning.strip(), thought.sample.text) == ("So it is.", "")
+        closed = await session.continue_(thought, close_thought=False, until="\n\n", max_tokens=cap)
+        assert (closed.sample.reasoning.strip(), closed.sample.finish) == ("So it is.", "step")
+        whole = await session.continue_(closed, close_thought=False, until="\n\n", max_tokens=cap)
+    assert server.requests[-1]["messages"][-1]["content"] == "<think>\nSo it is.\n</think>\n\n"
+    assert whole.sample.text == "The answer is tea"
+    assert whole.sample.usage.generated == server.generated_tokens

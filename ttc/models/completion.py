@@ -95,7 +95,7 @@ async def read_choices(
     in_thought = _in_thought(request)
     samples: list[Sample] = []
     for i, (choice, tokens) in enumerate(zip(reading.choices, generated, strict=True)):
-        behind = bool(choice.content and choice.reasoning)  # a parser saw the end of the thoughts
+        ended = bool(choice.content and choice.reasoning)  # a parser saw the end of the thoughts
         stop = trim(request, choice, trimmed)
         finish: FinishReason = "stop"
         if reading.halted:
@@ -107,7 +107,7 @@ async def read_choices(
         elif request.until and (stop is None or stop in request.until):
             finish = "step"  # also where a server does not tell: what goes on from a text that is over says nothing
         reasoning, text = await _split(request, choice, finish, tokenizer)
-        if finish == "step" and reasoning and not text and (behind or CLOSE in choice.content):
+        if finish == "step" and reasoning and not text and (ended or CLOSE in choice.content):
             text = UNBEGUN
         thoughts, source = 0, counted_by
         if reasoning or (CLOSE in choice.content and (in_thought or not request.continue_final)):
@@ -146,6 +146,8 @@ async def _split(request: Request, choice: Choice, finish: FinishReason, tokeniz
             return "", choice.reasoning + choice.content
         if choice.reasoning:  # a parser took their end out
             return choice.reasoning, choice.content.lstrip()
+        if finish == "step" and not choice.content.strip():  # nothing to add, or a parser took out that it was the end
+            return "", CLOSE
         thought, _, text = choice.content.partition(CLOSE)
         # An end that nothing comes before is kept, so that what follows it is not taken for more thought.
         return (thought, text.lstrip()) if thought.strip() else ("", choice.content)

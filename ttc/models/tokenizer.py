@@ -21,7 +21,7 @@ Post = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]
 
 
 class ServerTokenizer:
-    """Counts tokens through a server.
+    """Counts tokens through a server, and finds out what its chat template does.
 
     Args:
         post: sends a JSON body to a path; returns the JSON answer, or None where the server has no such path or
