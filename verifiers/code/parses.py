@@ -36,8 +36,8 @@ class Parses(BaseModel):
     open beside a broken one, the new one counts.
 
     Parsing says nothing of what a program does, and not even whether a name is known. What Python cannot parse for its
-    depth, and what is longer than 65,536 characters, is wrong. Programs are parsed by the running version of Python in a
-    process of their own, one for all of a wave, and never run. Costs no tokens.
+    depth, and what is longer than 65,536 characters, is wrong. Programs are parsed by the running version of Python, in
+    a process of their own, one for all of a wave, and never run. Costs no tokens.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
