@@ -18,10 +18,10 @@ from ttc.strategies.tree_search import TreeSearch
 from ttc.types import Candidate
 from ttc.verifier import refuse_joint
 
-__all__ = ["ABMCTS"]
+__all__ = ["AbMCTS"]
 
 
-class ABMCTS(TreeSearch):
+class AbMCTS(TreeSearch):
     """Draw at each node by Thompson sampling between a new child of it (wider) and one of those it has (deeper).
 
     Node aggregation, with Beta posteriors that count scores as shares of a success: that of wider by the scores of a

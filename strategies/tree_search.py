@@ -87,8 +87,8 @@ class TreeSearch(Strategy):
         if not isinstance(session.verifier, StepScorer):
             named = getattr(session.verifier, "name", "")
             raise ConfigurationError(
-                f"{self.name} needs a verifier that scores steps, and '{named}' does not: take process_reward, judge "
-                "or self_certainty"
+                f"{self.name} needs a verifier that scores steps, and '{named}' does not: take process_reward, judge, "
+                "self_certainty, parses or a StepChecker of your own"
             )
 
     async def expand(
