@@ -101,6 +101,12 @@ def said(seed: int, choices: Sequence[str] = ()) -> str:
     return " ".join(["so"] * draw.randint(1, 40) + [draw.choice("77735")])
 
 
+def in_steps(seed: int, text: str) -> str:
+    """What a model says that is asked for steps: often one that does not answer yet stands before the rest."""
+    draw = random.Random(seed ^ 5)
+    return " ".join(["so"] * draw.randint(1, 12)) + f"\n\n{text}" if draw.random() < 0.7 else text
+
+
 def judged_by(spec: str) -> str:
     """A verifier for a strategy: with calls of its own where there are comparisons as well, else without any."""
     return "judge" if "k=" in spec else "self_certainty"

@@ -16,6 +16,7 @@ from tests.strategies.conftest import (
     assert_kept,
     assert_last_proposal,
     assert_nothing_is_promised,
+    in_steps,
     judged_by,
     said,
 )
@@ -98,7 +99,7 @@ async def a_whole_batch(model: LiveModel, specs: Sequence[str], *, seed: int) ->
         outcomes = await batch(specs, model, Ledger(price=PRICE), seed=seed, tight=False)
     assert len(outcomes) == 6
     for outcome in outcomes:
-        assert outcome.answer is not None
+        assert outcome.candidate is not None  # whether it answers is for the words that the model happens to say
         assert_last_proposal(outcome)
 
 
@@ -106,7 +107,9 @@ async def test_a_hundred_batches_that_are_given_up_leave_every_permit_and_lease(
     def reply(request: Request) -> Sample:
         text = said(request.seed, request.choices)
         first = ((text, -0.1),) if request.choices else ()
-        return Sample(text=text, first_choices=first, top_logprobs=((-0.5, -3.0),))
+        text, separator, _ = in_steps(request.seed, text).partition("\n\n") if request.until else (text, "", "")
+        finish = "step" if separator else "stop"
+        return Sample(text=text, finish=finish, first_choices=first, top_logprobs=((-0.5, -3.0),))
 
     model = Scripted(reply, latency=lambda r: random.Random(r.seed).choice((0.0, 0.0, 0.001)), in_flight=3, price=PRICE)
     model.chunk = 16
@@ -119,7 +122,8 @@ async def test_batches_that_are_given_up_leave_a_server_with_nothing_to_do() -> 
         structured = body.get("structured_outputs")
         choices = structured["choice"] if isinstance(structured, dict) else []  # pyright: ignore[reportUnknownVariableType]
         assert isinstance(body["seed"], int)
-        return Reply(text=said(body["seed"], choices))  # pyright: ignore[reportUnknownArgumentType]
+        text = said(body["seed"], choices)  # pyright: ignore[reportUnknownArgumentType]
+        return Reply(text=in_steps(body["seed"], text) if body.get("stop") else text)
 
     async with FakeServer(reply) as server, VLLMServer(server.url, in_flight=3, price=PRICE) as model:
         model.chunk = 16

@@ -19,6 +19,7 @@ from tests.strategies.conftest import (
     assert_kept,
     assert_last_proposal,
     assert_nothing_is_promised,
+    in_steps,
     judged_by,
     said,
 )
@@ -61,8 +62,9 @@ def reply(request: Request) -> Sample:
         return Sample(text=text, first_choices=((text, -0.1),))
     draw = random.Random(request.seed)
     finish = "stop"
-    if request.until and draw.random() < 0.7:  # a step of a longer text, which does not answer yet
-        text, finish = " ".join(["so"] * draw.randint(1, 12)), "step"
+    if request.until:
+        text, separator, _ = in_steps(request.seed, text).partition("\n\n")
+        finish = "step" if separator else "stop"
     return Sample(text=text, finish=finish, top_logprobs=tuple((-draw.random(), -3.0) for _ in range(3)))
 
 

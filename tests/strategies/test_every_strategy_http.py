@@ -22,6 +22,7 @@ from tests.strategies.conftest import (
     assert_kept,
     assert_last_proposal,
     assert_nothing_is_promised,
+    in_steps,
     judged_by,
     said,
 )
@@ -95,7 +96,7 @@ class World:
             return Reply(text=said(seed), fault=wrong, fault_after=draw.randint(0, 6))
         structured: dict[str, list[str]] = body.get("structured_outputs") or {}
         choices = structured.get("choice", [])
-        text = said(seed, choices)
+        text = in_steps(seed, said(seed)) if body.get("stop") else said(seed, choices)
         if choices or body.get("continue_final_message") or not self.thinks or draw.random() < 0.5:
             return Reply(text=text, first={text: -0.1} if choices else {}, cached_tokens=draw.randint(0, 3))
         thoughts, _, answer = text.rpartition(" ")
