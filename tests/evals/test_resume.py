@@ -28,6 +28,7 @@ STRATEGIES = (
     "majority:n=6,stop=never",
     "knockout:n=4,k=2",
     "adaptive:medium=(majority:n=5,stop=never),hard=(majority:n=6,stop=never)",
+    "beam:n=4,m=2,step_tokens=64",
 )
 WORKER = f"""
 import sys
@@ -43,8 +44,9 @@ from ttc.types import Query
 number = registry.create("answer type", "number")
 queries = [Query.of(f"problem {{i}}", answer_type=number, tags={{"level": "easy"}}) for i in range({PROBLEMS})]
 suite = Suite("toy", [Problem(q, str(i)) for i, q in enumerate(queries)])
-config = EvalConfig(suites=(suite,), strategies={STRATEGIES}, comparator="judge", runs=Path(sys.argv[2]), run_id="r",
-                    concurrency=3)
+judges = dict(comparator="judge", verifier="self_certainty")
+config = EvalConfig(suites=(suite,), strategies={STRATEGIES}, runs=Path(sys.argv[2]), run_id="r", concurrency=3,
+                    **judges)
 
 async def main():
     async with VLLMServer(sys.argv[1]) as model:
@@ -59,8 +61,9 @@ def reply(body: dict[str, Any], _: int) -> Reply:
     rng = random.Random(f"{body['seed']}{body['messages'][-1]['content']}")
     words = str(body["messages"][-1]["content"]).split()
     right = words[1] if words[0] == "problem" else "7"
+    step = "so far so good\n\n" if body.get("stop") and rng.random() < 0.6 else ""
     return Reply(
-        text="so " * rng.randrange(3, 12) + f"the answer is {right if rng.random() < 0.6 else rng.randrange(99)}"
+        text=step + "so " * rng.randrange(3, 12) + f"the answer is {right if rng.random() < 0.6 else rng.randrange(99)}"
     )
 
 
