@@ -39,6 +39,7 @@ SCORERS: Mapping[str, Mapping[str, float]] = {
 }
 N, DEPTH, TOKENS = 16, 10, 200
 BEAM, WEIGHTED, BEST = f"beam:n={N},m=4", f"best_of_n:n={N}", f"best_of_n:n={N},weighted=false"
+DVTS = f"dvts:n={N},m=4"
 
 
 def in_steps(step: float, depth: int, **scorer: Any) -> tuple[Simulated, SimulatedStepScorer]:
@@ -138,16 +139,15 @@ def auc(scorer: str) -> float:
 
 
 def ordering(problems: int = 300) -> None:
-    """Print a beam beside best-of-N, by difficulty and by scorer, and the paired difference to either choice."""
+    """Print a beam beside best-of-N, by difficulty and by scorer, and the paired difference to either choice of it."""
     print(f"\n{problems} problems a bin, {N * TOKENS:,} tokens each; in brackets 99% of the paired difference\n")
-    print(
-        "| bin | P(right) | scorer (AUC) | beam | best-of-N, weighted | its best one | beam - weighted | beam - best |"
-    )
-    print("|---|---|---|--:|--:|--:|--:|--:|")
+    print("| bin | P(right) | scorer | beam | dvts | best-of-N | its best one | beam - best-of-N | beam - its best |")
+    print("|---|---|---|--:|--:|--:|--:|--:|--:|")
     for difficulty, (low, high) in BINS.items():
         for scorer in SCORERS:
             beam, *others = (solved(difficulty, scorer, spec, problems) for spec in (BEAM, WEIGHTED, BEST))
-            shares = " | ".join(f"{mean(scores).value:.3f}" for scores in (beam, *others))
+            dvts = solved(difficulty, scorer, DVTS, problems)
+            shares = " | ".join(f"{mean(scores).value:.3f}" for scores in (beam, dvts, *others))
             ds = [paired_difference(beam, scores, level=0.99) for scores in others]
             differences = " | ".join(f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]" for d in ds)
             print(f"| {difficulty} | {low}-{high} | {scorer} ({auc(scorer):.2f}) | {shares} | {differences} |")
