@@ -22,7 +22,7 @@ def goes_on_thinking(sample: Sample, *, close_thought: bool) -> bool:
 def partial_message(messages: Sequence[Message], sample: Sample, cue: str, *, close_thought: bool) -> list[Message]:
     """Return the prompt whose last message is the assistant's unfinished one, ending in ``cue``."""
     if goes_on_thinking(sample, close_thought=close_thought):
-        text = f"<think>\n{sample.reasoning}{cue}"
+        text = f"<think>\n{sample.reasoning.lstrip()}{cue}"
     else:
         thought = f"<think>\n{sample.reasoning.strip()}\n</think>\n\n" if sample.reasoning else ""
         text = thought + _said(sample, cue)

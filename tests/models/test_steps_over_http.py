@@ -298,3 +298,16 @@ async def test_thoughts_that_end_at_once_are_over(parser: bool, stream: bool) ->
     assert server.requests[-1]["messages"][-1]["content"] == "<think>\nSo it is.\n</think>\n\n"
     assert whole.sample.text == "The answer is tea"
     assert whole.sample.usage.generated == server.generated_tokens
+
+
+@pytest.mark.parametrize("opening", ["", "\n", "<think>\n"])
+async def test_what_a_parser_leaves_before_a_thought_is_not_said_twice(opening: str) -> None:
+    def reply(body: dict[str, Any], k: int) -> Reply:
+        return Reply(reasoning=("" if k else opening) + "Tea is.\n\nSo it is.", text="")
+
+    async with FakeServer(reply) as server, VLLMServer(server.url) as model:
+        session = Session(Query.of("How is tea made?"), model, Ledger(), sampling=Sampling(max_tokens=64))
+        async with session.sample(n=1, until="\n\n") as samples:
+            (thought,) = [c async for c in samples]
+        await session.continue_(thought, cue="\n\n", close_thought=False, until="\n\n")
+    assert server.requests[-1]["messages"][-1]["content"] == "<think>\nTea is.\n\n"

@@ -152,7 +152,9 @@ async def _split(request: Request, choice: Choice, finish: FinishReason, tokeniz
         # An end that nothing comes before is kept, so that what follows it is not taken for more thought.
         return (thought, text.lstrip()) if thought.strip() else ("", choice.content)
     if choice.reasoning:
-        return choice.reasoning, choice.content.lstrip("\n")
+        # vLLM's parsers leave an opening tag in that came in one chunk with what is behind it.
+        opened = choice.reasoning.lstrip().startswith(OPEN)
+        return choice.reasoning.partition(OPEN)[2] if opened else choice.reasoning, choice.content.lstrip("\n")
     opened = False
     if finish != "stop" and CLOSE not in choice.content:
         opened = await tokenizer.opens_thought(request.extra.get("chat_template_kwargs") or {})
