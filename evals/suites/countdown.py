@@ -116,7 +116,7 @@ class _NumbersGame(SuiteConfig):
         query = Query(
             messages=(*self.shown(), {"role": "user", "content": ask}),
             id=f"{self.game}/{len(puzzle.numbers)}/{self.seed}/{entry['index']}",
-            answer_type=CountdownAnswer(),
+            answer_type=CountdownAnswer(numbers=len(puzzle.numbers)),
             tags={"family": self.game},
         )
         return Problem(query, entry["gold"] or "")

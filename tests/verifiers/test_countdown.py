@@ -347,6 +347,14 @@ def test_a_text_concludes_where_one_number_is_left_or_an_answer_is_stated() -> N
     assert not ANSWER.concludes("(36 - 29) * 19 = 133")  # it may be a try
 
 
+def test_a_text_of_known_numbers_ends_with_the_last_move_whatever_it_says() -> None:
+    text = "36 - 29 = 7\n7 * 19 = 133\n133 - 36 = 97"
+    assert CountdownAnswer(numbers=3).extract(text) == "(36 - 29) * 19"
+    assert CountdownAnswer(numbers=3).concludes("36 - 29 = 7\n7 * 19 = 133")
+    assert not CountdownAnswer(numbers=3).concludes("36 - 29 = 7")
+    assert ANSWER.extract(text) == "((36 - 29) * 19) - 36"
+
+
 def test_two_answers_are_the_same_with_the_same_numbers_and_the_same_value() -> None:
     assert ANSWER.key("(36 - 29) * 19") == ANSWER.key("19*(36-29)") == "133 of 19, 29, 36"
     assert ANSWER.equivalent("2 * 6", "6 + 6 - 0") is False

@@ -19,9 +19,14 @@ class CountdownAnswer:
     answer is' or between ``<answer>`` tags. Failing both it is the last line that is an expression, else what the last
     move made. Two are the same when they have the same value and use the same numbers: by the rules of the game both
     are right, or neither is.
+
+    Attributes:
+        numbers: how many the puzzle has, where that is known: a text of one move fewer has come to its end, whether or
+            not it says what is left.
     """
 
     name: str = "countdown"
+    numbers: int | None = None
     cue: str = "\nThe answer is"  # no space behind: it belongs to the next token
 
     def extract(self, text: str) -> str | None:
@@ -44,7 +49,7 @@ class CountdownAnswer:
         return self.key(a) == self.key(b) != ""
 
     def _read(self, text: str) -> Composition:
-        composition = Composition()
+        composition = Composition(self.numbers)
         for line in lines(without_thoughts(text)):
             composition.read(line)
         return composition

@@ -81,7 +81,7 @@ class Countdown(BaseModel):
     def _walk(self, puzzle: Puzzle, steps: Sequence[str]) -> list[float]:
         """The score of each step, from the first one on."""
         state: State | None = State.of(puzzle)
-        composition, scores, score = Composition(), list[float](), WORDS
+        composition, scores, score = Composition(len(puzzle.numbers)), list[float](), WORDS
         for step in steps:
             for line in lines(step):
                 if composition.concluded or state is None or state.over:

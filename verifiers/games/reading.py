@@ -94,8 +94,11 @@ class Composition:
         concluded: whether the text has come to its end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: int | None = None) -> None:
+        """Begin a text; of a puzzle of so many numbers it ends with one move fewer."""
         self.concluded = False
+        self._most = MOST_STEPS if numbers is None else numbers - 1
+        self._known = numbers is not None
         self._made: list[Term] = []
         self._steps = 0
         self._last: str | None = None
@@ -108,7 +111,7 @@ class Composition:
 
     def read(self, line: str) -> Step | None:
         """Take in one line; returns the move that it makes, if it does."""
-        if self.concluded or self._steps >= MOST_STEPS:
+        if self.concluded or self._steps >= self._most:
             return None
         step = read_step(line)
         if step is not None:
@@ -117,7 +120,8 @@ class Composition:
             made = joined_terms(a, step.operator, b, step.result)
             self._made.append(made)
             self._last, self._stated = made.text, None
-            self.concluded = step.left is not None and len(step.left) == 1
+            all_made = self._known and self._steps == self._most
+            self.concluded = all_made or (step.left is not None and len(step.left) == 1)
         elif (found := stated_expression(line)) is not None:
             self._stated, self.concluded = found
         return step
