@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -65,12 +66,13 @@ class AbMCTS(TreeSearch):
         """Make a wave of steps or of attempts, all of it at once; return whether the budget carried it."""
         if self.nodes == "steps":
             return await super().expand(session, tree, wave, children, **how)
-        made: dict[Node, list[Candidate]] = {node: [] for node in wave}
+        often = Counter(wave)
+        made: dict[Node, list[Candidate]] = {node: [] for node in often}
         branches = {node: session.branch("revise", node.number) for node in made if node.candidate is not None}
         try:
             async with anyio.create_task_group() as group:
                 for node in made:
-                    group.start_soon(_attempt, branches.get(node, session), node, wave.count(node), made[node])
+                    group.start_soon(_attempt, branches.get(node, session), node, often[node], made[node])
         finally:
             for node, branch in branches.items():
                 session.merge(branch, "revise", node=node.number)

@@ -74,6 +74,7 @@ class Lookahead(Beam):
             try:
                 carried = await self.expand(session, ahead, wave, grown, kind="probe", temperature=0.0)
             finally:  # a deadline leaves what has come by then
+                tree.longest, tree.slowest = max(tree.longest, ahead.longest), max(tree.slowest, ahead.slowest)
                 for node in grown:
                     assert node.parent is not None
                     place[node.number] = i = place[node.parent.number]
