@@ -16,7 +16,7 @@ from ttc.strategies.chain import Chain
 from ttc.strategies.choice import By, Choice
 from ttc.strategies.tree import Node, Search, Tree
 from ttc.strategies.tree_search import TreeSearch
-from ttc.types import Candidate
+from ttc.types import Candidate, Query
 from ttc.verifier import refuse_joint
 
 __all__ = ["AbMCTS"]
@@ -39,11 +39,11 @@ class AbMCTS(TreeSearch):
     paper: ClassVar[str] = "Inoue et al. 2025, arXiv 2503.04412 (AB-MCTS-A; TreeQuest)"
     cost: ClassVar[str] = "n calls and n scores, 'wave' at a time; latency n/wave calls and scores"
 
-    choice: By = Field("best", description="how the answer is chosen among whole solutions")
-    n: int = Field(32, ge=1, le=65536, description="calls")
-    wave: int = Field(4, ge=1, le=1024, description="calls at a time, each drawn independently of the others")
-    nodes: Literal["answers", "steps"] = Field("answers", description="what is grown; steps need a step scorer")
-    prior: float = Field(0.5, gt=0, description="both parameters of the Beta priors; .5 is that of Jeffreys")
+    choice: By = Field(default="best", description="how the answer is chosen among whole solutions")
+    n: int = Field(default=32, ge=1, le=65536, description="calls")
+    wave: int = Field(default=4, ge=1, le=1024, description="calls at a time, each drawn independently of the others")
+    nodes: Literal["answers", "steps"] = Field(default="answers", description="what is grown; steps need a step scorer")
+    prior: float = Field(default=0.5, gt=0, description="both parameters of the Beta priors; .5 is that of Jeffreys")
 
     def check(self, session: Session) -> None:
         """Make sure that the verifier scores each solution by itself, and where steps are grown, steps.
@@ -59,6 +59,10 @@ class AbMCTS(TreeSearch):
         """Open the search."""
         whole = self.nodes == "answers"
         return BranchingSearch(tree, choice, n=self.n, wave=self.wave, whole=whole, prior=self.prior)
+
+    def forcing(self, query: Query, session: Session) -> int:
+        """Tokens that forcing an answer takes; 0 for attempts, whose own answers are forced where they are cut."""
+        return super().forcing(query, session) if self.nodes == "steps" else 0
 
     async def expand(
         self, session: Session, tree: Tree, wave: Sequence[Node], children: list[Node], **how: Any

@@ -44,7 +44,10 @@ class Choice:
         """Take a candidate into account, as often as it was drawn."""
         score = candidate.score or 0.0
         self.vote.add(candidate, weight=copies * (1.0 if self._by == "majority" else score))
-        if candidate.answer is not None and (reached := (score, self._rng.random())) > self._height:
+        if candidate.answer is None:
+            return
+        lot = max(self._rng.random() for _ in range(copies))  # each copy draws one
+        if (reached := (score, lot)) > self._height:
             self._highest, self._height = candidate, reached
 
     def best(self) -> Candidate | None:

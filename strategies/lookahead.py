@@ -33,7 +33,7 @@ class Lookahead(Beam):
     paper: ClassVar[str] = "Snell et al. 2024, arXiv 2408.03314 (k = 1 and 3)"
     cost: ClassVar[str] = "n(k+1) calls and step scores a step; latency k+1 calls and 1 score a step"
 
-    k: int = Field(3, ge=1, le=64, description="steps of a rollout at the most")
+    k: int = Field(default=3, ge=1, le=64, description="steps of a rollout at the most")
 
     def search(self, tree: Tree, choice: Choice) -> Search:
         """Open a beam that takes in what rollouts came to."""
@@ -45,20 +45,21 @@ class Lookahead(Beam):
         What it did not carry to its end is scored where it is.
         """
         ends, carried = await self._rolled_out(session, tree, children)
-        scores: list[list[float]] = []
+        scores: list[list[float] | None] = [None] * len(ends)
         try:
             scores = await session.score_steps([end.solution() for end in ends]) if ends else []
         except* BudgetExhausted:  # its own, or one of the tasks that it ran
             session.progress.out_of_budget = True
-        for node, more in zip(children, scores, strict=False):
-            seen = (*node.scores, *more)
-            node.scores = seen[: len(node.steps)]
-            node.value = aggregated(seen, self.aggregate)
+        for node, more in zip(children, scores, strict=True):
+            if more is not None:
+                seen = (*node.scores, *more)
+                node.scores = seen[: len(node.steps)]
+                node.value = aggregated(seen, self.aggregate)
             if node.candidate is not None:
                 node.candidate = node.candidate.scored(node.value)
             if node.ahead is not None:
                 node.ahead = node.ahead.scored(node.value)
-        return carried and len(scores) == len(children)
+        return carried and None not in scores
 
     async def _rolled_out(self, session: Session, tree: Tree, children: Sequence[Node]) -> tuple[list[Node], bool]:
         """Return where the rollout from each node ends, and whether the budget carried all of them."""
@@ -85,11 +86,22 @@ class Lookahead(Beam):
 
 
 class LookaheadSearch(BeamSearch):
-    """A beam whose choice takes in the whole solutions that rollouts came to."""
+    """A beam whose choice takes in the whole solutions that rollouts came to, each once.
+
+    At temperature 0 the rollouts from a step and from those behind it may well come to the same.
+    """
+
+    def __init__(self, tree: Tree, choice: Choice, *, n: int, m: int) -> None:
+        super().__init__(tree, choice, n=n, m=m)
+        self._seen = set[tuple[str, str]]()
 
     def tell(self, children: Sequence[Node]) -> None:
         """Keep the best n/m, and what was whole at the end of a rollout."""
         super().tell(children)
         for node in children:
-            if node.ahead is not None:
+            if node.ahead is None:
+                continue
+            text = (node.ahead.sample.reasoning, node.ahead.sample.text)
+            if text not in self._seen:
+                self._seen.add(text)
                 self.choice.add(node.ahead)

@@ -17,9 +17,10 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from ttc.samples import Taken
-from ttc.steps import Solution
+from ttc.steps import BLANK_LINE, Solution
 from ttc.strategies.choice import Choice
 from ttc.types import Candidate, Sample
 
@@ -36,6 +37,7 @@ class Node:
         candidate: the solution so far; None at the root.
         steps: its steps up to here.
         samples: what each of them was drawn as.
+        added: what the last call brought, a step or a blank.
         depth: steps from the root, blank ones among them.
         scores: of its steps.
         value: what the search goes by: how good it is to go on from here, in [0, 1].
@@ -52,6 +54,7 @@ class Node:
     candidate: Candidate | None = None
     steps: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
+    added: Sample | None = None
     depth: int = 0
     scores: tuple[float, ...] = ()
     value: float = 0.0
@@ -107,28 +110,34 @@ class Tree:
         self.rng = rng
         self._known: dict[tuple[int, str, str, bool], Node] = {}
         self._pruned: list[Node] = []
+        self._again: dict[int, Node] = {}  # of which a copy came
         self._ends: dict[int, Node] = {}  # without an answer, without children, and not pruned
+        self._ranked: list[tuple[float, float, int]] = []  # a heap of them, and of some that are none any more
+        self._fresh: list[Node] = []  # of them, those that were not ranked yet: their value may still come
         self._best_pruned: Node | None = None
 
-    def add(self, parent: Node, candidate: Candidate, added: Sample) -> Node | None:
+    def add(self, parent: Node, candidate: Candidate, added: Sample, *, over: bool = False) -> Node | None:
         """Grow a node; of a continuation that the parent has already a copy is counted, and None returned.
 
         Args:
             parent: what was gone on from.
-            candidate: the longer text; without an answer it is not over, unless the model ended it.
+            candidate: the longer text.
             added: what the step was drawn as.
+            over: nothing comes behind it; so it is as well where it holds an answer, where the model or the budget
+                ended it, and at the greatest depth and length.
         """
         used = added.usage
         self.taken.add(used.generated)
         self.longest = max(self.longest, used.prompt_tokens + used.generated)
         self.slowest = max(self.slowest, added.latency)
-        over = candidate.answer is not None or added.finish in ("stop", "cut") or parent.depth + 1 >= self.max_steps
-        said = (added.reasoning + added.text).strip("\r\n")
-        over = over or not said.strip()
+        over = over or candidate.answer is not None or added.finish in ("stop", "cut")
+        over = over or parent.depth + 1 >= self.max_steps
+        said = BLANK_LINE.join(filter(str.strip, (added.reasoning, added.text))).strip("\r\n")
         over = over or (self.max_tokens is not None and candidate.sample.usage.generated >= self.max_tokens)
         known = self._known.get(place := (parent.number, candidate.sample.reasoning, candidate.sample.text, over))
         if known is not None:
             known.copies += 1
+            self._again[known.number] = known
             return None
         new = bool(said.strip())
         node = Node(
@@ -137,6 +146,7 @@ class Tree:
             candidate=candidate,
             steps=(*parent.steps, said) if new else parent.steps,
             samples=(*parent.samples, added) if new else parent.samples,
+            added=added,
             depth=parent.depth + 1,
             scores=parent.scores,
             value=parent.value,
@@ -149,7 +159,14 @@ class Tree:
         self._ends.pop(parent.number, None)
         if candidate.answer is None and candidate.sample.ok:
             self._ends[node.number] = node
+            self._fresh.append(node)
         return node
+
+    def conclude(self, node: Node, candidate: Candidate) -> None:
+        """Say what a node that is over answers, where that was not read when it was added."""
+        node.candidate = candidate
+        if candidate.answer is not None:
+            self._ends.pop(node.number, None)
 
     def prune(self, nodes: Iterable[Node]) -> None:
         """Go on from none of these. What is over is whole, and stays what it is."""
@@ -168,9 +185,19 @@ class Tree:
     def best_open(self) -> Node | None:
         """Return the best node without an answer that nothing was grown from: what an answer is forced out of.
 
-        What was pruned comes last.
+        What was pruned comes last. To be asked when what was added has its value.
         """
-        return max(self._ends.values(), key=lambda n: n.standing, default=self._best_pruned)
+        for node in self._fresh:
+            heappush(self._ranked, (-node.value, -node.lot, node.number))
+        self._fresh.clear()
+        while self._ranked and self._ranked[0][-1] not in self._ends:
+            heappop(self._ranked)
+        return self._ends[self._ranked[0][-1]] if self._ranked else self._best_pruned
+
+    def copied(self) -> list[Node]:
+        """Return the nodes of which copies came since this was asked last."""
+        again, self._again = list(self._again.values()), {}
+        return again
 
 
 class Search(ABC):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 from typing import Any, ClassVar
@@ -12,7 +11,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from ttc.errors import BudgetExhausted, ConfigurationError
-from ttc.session import Session
+from ttc.session import KeptBack, Session
 from ttc.steps import BLANK_LINE, Aggregate, aggregated
 from ttc.strategies.choice import By, Choice
 from ttc.strategies.tree import Node, Search, Tree
@@ -24,6 +23,9 @@ __all__ = ["TreeSearch"]
 
 SHOWN = 120
 """Characters of a step that the trace keeps."""
+
+GUESSED = 64
+"""Tokens that a step is taken to have until one has shown it."""
 
 UNKNOWN = 8
 """Until a step has shown how long one takes, one part in so many of the time that is left is kept back."""
@@ -40,12 +42,12 @@ class TreeSearch(Strategy):
     needs: ClassVar[frozenset[str]] = frozenset({"verifier"})
 
     separator: str = Field(
-        "", description="what ends a step, as in \\n; left out, a blank line; none: its tokens alone"
+        default="", description="what ends a step, as in \\n; left out, a blank line; none: its tokens alone"
     )
-    step_tokens: int = Field(256, ge=1, description="tokens of a step at the most")
-    max_steps: int = Field(40, ge=1, le=1000, description="steps of a solution at the most")
-    aggregate: Aggregate = Field("last", description="what is made of the scores of a solution's steps")
-    choice: By = Field("weighted", description="how the answer is chosen among whole solutions")
+    step_tokens: int = Field(default=256, ge=1, description="tokens of a step at the most")
+    max_steps: int = Field(default=40, ge=1, le=1000, description="steps of a solution at the most")
+    aggregate: Aggregate = Field(default="last", description="what is made of the scores of a solution's steps")
+    choice: By = Field(default="weighted", description="how the answer is chosen among whole solutions")
 
     @abstractmethod
     def search(self, tree: Tree, choice: Choice) -> Search:
@@ -56,27 +58,32 @@ class TreeSearch(Strategy):
         self.check(session)
         tree = Tree(session.rng, max_steps=self.max_steps, max_tokens=session.sampling.max_tokens)
         search = self.search(tree, Choice(query, session.rng.random(), by=self.choice))
-        whole = True
-        while whole and (wave := search.ask()):
-            children: list[Node] = []
-            grown = scored = False
-            async with self._keeping_an_answer(query, session, search) as child:
-                grown = child is not None and await self.expand(child, tree, wave, children)
-            async with self._keeping_an_answer(query, session, search) as child:
-                scored = child is not None and await self.evaluate(child, tree, children)
-            whole = grown and scored
-            search.tell(children)
-            _note(session, tree, children)
-            best = search.best()
-            if best is not None:
-                session.propose(best)
-                if passes(session.verifier, best):
-                    session.stop_early("it passes")
-                    return
-            elif (partial := tree.best_open()) is not None:
-                session.propose(_unfinished(query, partial))
-        if search.best() is None:
-            await self.force(query, session, tree)
+        with session.keeping_back() as kept:
+            whole = True
+            while whole and (wave := search.ask()):
+                children: list[Node] = []
+                grown = scored = False
+                if not await self._keep_an_answer(query, session, search, kept):
+                    break
+                with kept.time(self._seconds(session, search)) as in_time:
+                    grown = in_time and await self.expand(session, tree, wave, children)
+                if any(child.answer is not None for child in children):
+                    kept.drop()  # there is an answer now, and its score is worth more than what was kept
+                with kept.time(self._seconds(session, search, children)) as in_time:
+                    scored = in_time and await self.evaluate(session, tree, children)
+                whole = grown and scored
+                search.tell(children)
+                _note(session, tree, children)
+                best = search.best()
+                if best is not None:
+                    session.propose(best)
+                    if passes(session.verifier, best):
+                        session.stop_early("it passes")
+                        return
+                elif (partial := tree.best_open()) is not None:
+                    session.propose(_unfinished(query, partial))
+            if search.best() is None:
+                await self.force(query, session, tree, kept)
 
     def check(self, session: Session) -> None:
         """Make sure that the verifier can do what the search asks of it.
@@ -105,62 +112,74 @@ class TreeSearch(Strategy):
         parents, until = [node.candidate for node in wave], stop or self.step_tokens
         how["max_tokens"] = self.step_tokens
         async with session.grow(parents, until=until, cues=cues, like=tree.taken, **how) as grown:
-            async for position, candidate, added in grown:
+            async for position, candidate, added, over in grown:
                 arrived += 1
-                node = tree.add(wave[position], candidate, added) if added.ok else None
+                node = tree.add(wave[position], candidate, added, over=over) if added.ok else None
                 if node is not None:
                     children.append(node)
+                    if node.over and node.answer is None:
+                        tree.conclude(node, await session.conclude(candidate))
         return arrived == len(wave)
 
     async def evaluate(self, session: Session, tree: Tree, children: Sequence[Node]) -> bool:
         """Score a wave, all of it at once; return whether the budget carried it. What it did not keeps its parent's."""
-        scores: list[list[float]] = []
+        solutions = [node.solution() for node in children]
+        scores: list[list[float] | None] = [None] * len(children)
         try:
-            scores = await session.score_steps([node.solution() for node in children]) if children else []
+            scores = await session.score_steps(solutions) if children else []
         except* BudgetExhausted:  # its own, or one of the tasks that it ran
             session.progress.out_of_budget = True
-        for node, more in zip(children, scores, strict=False):
-            node.scores = (*node.scores, *more)
-            node.value = aggregated(node.scores, self.aggregate)
+        for node, more in zip(children, scores, strict=True):
+            if more is not None:
+                node.scores = (*node.scores, *more)
+                node.value = aggregated(node.scores, self.aggregate)
             if node.candidate is not None:
                 node.candidate = node.candidate.scored(node.value)
-        return len(scores) == len(children)
+        return None not in scores
 
-    async def force(self, query: Query, session: Session, tree: Tree) -> None:
-        """Force an answer out of the best partial solution.
+    async def force(self, query: Query, session: Session, tree: Tree, kept: KeptBack) -> None:
+        """Force an answer out of the best partial solution, or draw a plain sample where the budget grows no tree.
 
         Raises:
             BudgetExhausted: there is nothing left for it.
         """
-        node, cue, tokens = tree.best_open(), query.answer_type.cue, session.sampling.force_answer
-        if node is not None and node.candidate is not None and cue and tokens:
-            forced = await session.continue_(node.candidate, cue=cue, max_tokens=tokens, temperature=0.0)
+        node, tokens = tree.best_open(), self.forcing(query, session)
+        if node is not None and node.candidate is not None and tokens:
+            cue = query.answer_type.cue
+            forced = await kept.session.continue_(node.candidate, cue=cue, max_tokens=tokens, temperature=0.0)
             session.note("force", node=node.number)
             session.propose(Candidate(forced.answer, replace(forced.sample, forced=True), node.value))
+        elif not tree.nodes and session.progress.out_of_budget:
+            kept.drop()
+            session.propose(await session.generate())
+
+    def forcing(self, query: Query, session: Session) -> int:
+        """Tokens that forcing an answer takes; 0 where none is forced."""
+        return session.sampling.force_answer if query.answer_type.cue else 0
 
     @property
     def stop(self) -> str | None:
         """The stop sequence of a step; None where its tokens alone end it."""
         if self.separator == "none":
             return None
-        return self.separator.replace("\\n", "\n").replace("\\t", "\t") or BLANK_LINE
+        return self.separator.replace("\\n", "\n").replace("\\r", "\r").replace("\\t", "\t") or BLANK_LINE
 
-    @asynccontextmanager
-    async def _keeping_an_answer(
-        self, query: Query, session: Session, search: Search
-    ) -> AsyncGenerator[Session | None]:
-        """Keep back what forcing an answer takes, as long as there is none."""
-        tokens = session.sampling.force_answer if query.answer_type.cue else 0
-        left = session.tokens_left
-        scarce = not search.tree.nodes and left is not None and left <= 2 * tokens
-        if not tokens or scarce or search.best() is not None:
-            yield session
-            return
-        tree = search.tree
-        prompt = (tree.longest or await session.prompt_tokens()) + self.step_tokens + tokens
-        seconds = tree.slowest or (session.seconds_left / UNKNOWN if session.seconds_left < inf else 0.0)
-        async with session.keeping_back(tokens, prompt=prompt, seconds=seconds) as child:
-            yield child
+    async def _keep_an_answer(self, query: Query, session: Session, search: Search, kept: KeptBack) -> bool:
+        """Keep back what forcing an answer takes, as long as there is none; return whether anything is left beside."""
+        tokens, tree = self.forcing(query, session), search.tree
+        if not tokens or search.best() is not None:
+            kept.drop()
+            return True
+        # What is forced goes on from a text that is a step longer than the longest.
+        step = tree.taken.longest or min(self.step_tokens, GUESSED)
+        return kept.keep(tokens, prompt=(tree.longest or await session.prompt_tokens()) + step + tokens)
+
+    def _seconds(self, session: Session, search: Search, children: Sequence[Node] = ()) -> float:
+        """Seconds that forcing an answer takes, as long as there is none."""
+        known = search.best() is not None or any(child.answer is not None for child in children)
+        if known or not self.forcing(session.query, session):
+            return 0.0
+        return search.tree.slowest or (session.seconds_left / UNKNOWN if session.seconds_left < inf else 0.0)
 
 
 def _unfinished(query: Query, node: Node) -> Candidate:
@@ -174,12 +193,16 @@ def _unfinished(query: Query, node: Node) -> Candidate:
 
 def _note(session: Session, tree: Tree, children: Sequence[Node]) -> None:
     """Tell the trace what a wave grew and what was pruned after it."""
-    nodes = [_fact(node) for node in children]
-    session.note("grow", nodes=nodes, pruned=[node.number for node in tree.pruned()])
+    facts: dict[str, Any] = {"nodes": [_fact(node) for node in children]}
+    new = {node.number for node in children}
+    if again := {node.number: node.copies for node in tree.copied() if node.number not in new}:
+        facts["again"] = again  # copies of earlier nodes
+    session.note("grow", **facts, pruned=[node.number for node in tree.pruned()])
 
 
 def _fact(node: Node) -> dict[str, Any]:
-    step, added = (node.steps[-1], node.samples[-1]) if node.steps else ("", None)
+    added = node.added
+    step = node.steps[-1] if node.samples and node.samples[-1] is added else ""
     fact: dict[str, Any] = {
         "node": node.number,
         "parent": node.parent.number if node.parent else 0,

@@ -158,55 +158,86 @@ def test_under_a_budget_positions_are_told_right_and_the_first_ones_are_whole(to
         Budget(generated_tokens=90, calls=9, total_tokens=400),
     ],
 )
-async def test_what_was_kept_back_is_there_at_the_end(budget: Budget) -> None:
-    model = Scripted(lambda _: "so " * 20, price=Price(prompt=1, generated=1))
-    of = session(model, budget, price=model.price)
-    refused = False
-    while not refused:
-        async with of.keeping_back(16, prompt=8) as child:
-            try:
-                refused = child is None or not (await child.generate()).sample.ok
-            except BudgetExhausted:
-                refused = True
-    used = sum(of._ledger.calls.values())
-    assert used >= 2
-    (answer,) = [await of.generate(max_tokens=16)]
+@pytest.mark.parametrize("beside", [False, True])
+async def test_what_was_kept_back_is_there_at_the_end(budget: Budget, beside: bool) -> None:
+    """Also where somebody else takes all there is, or waits for more."""
+    price = Price(prompt=1, generated=1)
+    of = session(Scripted(lambda _: "so " * 20, price=price), budget, price=price)
+    other = of.branch("other")
+
+    async def take(by: Session) -> None:
+        try:
+            while (await by.generate()).sample.ok:
+                pass
+        except BudgetExhausted:
+            return
+
+    with of.keeping_back() as kept:
+        assert kept.keep(16, prompt=8)
+        async with anyio.create_task_group() as group:
+            group.start_soon(take, of)
+            if beside:
+                group.start_soon(take, other)
+        used = sum(of._ledger.calls.values())
+        assert used >= 2
+        with pytest.raises(BudgetExhausted):
+            await other.generate(max_tokens=16)
+        answer = await kept.session.generate(max_tokens=16)
     assert answer.sample.usage.generated == 16
     assert sum(of._ledger.calls.values()) == used + 1
 
 
 @pytest.mark.anyio
 async def test_without_limits_nothing_is_kept_back() -> None:
-    model = Scripted(lambda _: "so 5")
-    of = session(model)
-    async with of.keeping_back(10**9, prompt=10**9, seconds=10**9) as child:
-        assert child is not None
-        assert (await child.generate()).answer == "5"
+    of = session(Scripted(lambda _: "so 5"))
+    with of.keeping_back() as kept:
+        assert kept.keep(10**9, prompt=10**9)
+        with kept.time(10**9) as in_time:
+            assert in_time
+            assert (await of.generate()).answer == "5"
     assert not of.progress.out_of_budget
+    assert not of.progress.out_of_time
+
+
+@pytest.mark.anyio
+async def test_where_nothing_would_be_left_nothing_is_kept() -> None:
+    of = session(Scripted(lambda _: "so 5"), Budget(generated_tokens=20))
+    with of.keeping_back() as kept:
+        assert not kept.keep(21)
+        assert of.progress.out_of_budget
+        assert of.tokens_left == 20
+        assert not kept.keep(20)
+        assert of.tokens_left == 0
+        assert kept.keep(8)
+        assert of.tokens_left == 12
+        assert kept.keep(5)  # instead of what was kept
+        assert of.tokens_left == 15
+    assert of.tokens_left == 20
 
 
 @pytest.mark.anyio
 async def test_time_is_kept_back_as_well() -> None:
-    model = Scripted(lambda _: "so 5", latency=lambda _: 30.0)
-    of = session(model, Budget(seconds=0.2))
-    async with of.keeping_back(16, seconds=0.15) as child:
-        assert child is not None
-        await child.generate()
-    assert of.progress.out_of_time
-    assert of.seconds_left > 0
-    async with of.keeping_back(16, seconds=1) as child:
-        assert child is None
+    of = session(Scripted(lambda _: "so 5", latency=lambda _: 30.0), Budget(seconds=0.2))
+    with of.keeping_back() as kept:
+        with kept.time(0.15) as in_time:
+            assert in_time
+            await of.generate()
+        assert of.progress.out_of_time
+        assert of.seconds_left > 0
+        with kept.time(1) as in_time:
+            assert not in_time
     assert not of.progress.out_of_budget
 
 
 @pytest.mark.anyio
 async def test_limits_above_count_as_well() -> None:
     whole = Ledger(Budget(generated_tokens=60))
-    of = Session(
-        QUERY, Scripted(lambda _: "so " * 99), Ledger(Budget(), parent=whole), sampling=Sampling(max_tokens=64)
-    )
-    async with of.keeping_back(20) as child:
-        assert child is not None
-        assert child.tokens_left == 40
-        await child.generate()
-    assert (whole.spent.generated, of.tokens_left) == (40, 20)
+    of, beside = session(Scripted(lambda _: "so " * 99)), session(Scripted(lambda _: "so " * 99))
+    of._ledger, beside._ledger = Ledger(Budget(), parent=whole), Ledger(Budget(), parent=whole)
+    with of.keeping_back() as kept:
+        assert kept.keep(20)
+        assert (of.tokens_left, beside.tokens_left) == (40, 40)
+        await beside.generate()
+        assert whole.spent.generated == 40
+        await kept.session.generate(max_tokens=20)
+    assert whole.spent.generated == 60

@@ -26,7 +26,8 @@ def partial_message(messages: Sequence[Message], sample: Sample, cue: str, *, cl
     else:
         thought = f"<think>\n{sample.reasoning.strip()}\n</think>\n\n" if sample.reasoning else ""
         text = thought + _said(sample, cue)
-    return [*messages, {"role": "assistant", "content": text}]
+    # A lone surrogate, which a server may write, cannot be sent back.
+    return [*messages, {"role": "assistant", "content": text.encode("utf-8", "replace").decode()}]
 
 
 def joined(sample: Sample, more: Sample, cue: str, *, close_thought: bool) -> Sample:

@@ -43,6 +43,7 @@ class Ledger:
         self._spent_prompt = 0
         self._spent_calls = 0
         self._leased_generated = 0
+        self._held_generated = 0  # kept back, and nobody waits for it
         self._leased_prompt = 0
         self._leased_calls = 0
         self._priced: dict[Price, list[int]] = {}
@@ -179,7 +180,7 @@ class Ledger:
     def _room(self, prompt: int, *, leased: bool, calls: int = 1, price: Price | None = None) -> float:
         """Generated tokens that this ledger alone could still grant beside ``prompt``; without leases if asked."""
         budget, room = self.budget, inf
-        generated = self._spent_generated + (self._leased_generated if leased else 0)
+        generated = self._spent_generated + (self._leased_generated + self._held_generated if leased else 0)
         prompts = self._spent_prompt + (self._leased_prompt if leased else 0)
         if budget.generated_tokens is not None:
             room = min(room, budget.generated_tokens - generated)

@@ -194,11 +194,13 @@ class Grown(NamedTuple):
         position: of what it goes on from, in what was asked to be continued.
         candidate: the longer text, or the failed sample.
         added: what the call brought.
+        over: the solution ends here: the model ended it, or it has answered.
     """
 
     position: int
     candidate: Candidate
     added: Sample
+    over: bool = False
 
 
 class Continuations(_Draw):
@@ -230,15 +232,16 @@ class Continuations(_Draw):
         s._count(Candidate(None, sample), note=False)
         s.progress.drawn += 1
         s.progress.cut += sample.finish == "cut"
-        parent = self._parents[position]
+        parent, cue = self._parents[position], self._cues[position]
         if not sample.ok:
             return Grown(position, Candidate(None, sample), sample)
-        text = sample
+        text, before = sample, None
         if parent is not None:
-            text = joined(parent.sample, sample, self._cues[position], close_thought=False)
-            text = replace(text, index=sample.index, seed=sample.seed)
-        candidate = s._read(text) if s._is_over(text, sample) else Candidate(None, text)
-        return Grown(position, await s._settle(candidate), sample)
+            before = parent.sample
+            text = replace(joined(before, sample, cue, close_thought=False), index=sample.index, seed=sample.seed)
+        over = s._is_over(text, sample, before, cue)
+        candidate = s._read(text) if over else Candidate(None, text)
+        return Grown(position, await s._settle(candidate), sample, over)
 
     def _ends(self, sample: Sample) -> bool:
         return True

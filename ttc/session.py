@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from copy import copy
-from dataclasses import replace
+from math import inf
 from typing import Any, cast
 
 import anyio
@@ -17,14 +17,14 @@ from ttc.errors import ConfigurationError
 from ttc.foreign import ForeignLease, lease_foreign
 from ttc.ledger import Ledger
 from ttc.progress import Progress, Proposal
-from ttc.reserve import budget_but
+from ttc.reserve import Reserve, reserve
 from ttc.seeds import hashed
 from ttc.steps import Solution
 from ttc.tool import Tool, ToolResult
 from ttc.types import Candidate, Message
 from ttc.verifier import Critic, StepScorer, Verdict, Verifier, in_unit, is_joint
 
-__all__ = ["Session"]
+__all__ = ["KeptBack", "Session"]
 
 SHOWN = 400
 """Characters of a tool's output that the trace keeps: its end."""
@@ -80,8 +80,10 @@ class Session(Drawing):
             self.note("score", index=c.sample.index, answer=c.answer, score=c.score, by=self.verifier.name)
         return scored
 
-    async def score_steps(self, solutions: Sequence[Solution]) -> list[list[float]]:
+    async def score_steps(self, solutions: Sequence[Solution]) -> list[list[float] | None]:
         """Let the verifier score the steps of partial or whole solutions: of each solution those without a score.
+
+        None stands for a solution whose scoring the budget refused.
 
         Raises:
             ConfigurationError: the verifier scores no steps, or returns what is no score or not one per step.
@@ -93,10 +95,15 @@ class Session(Drawing):
             raise ConfigurationError(f"{named} score steps: pass verifier='process_reward:url=...'")
         by = f"verifier '{cast(Verifier, verifier).name}'"
         found = await verifier.score_steps(self.query, solutions, self)
-        sizes, wanted = [len(scores) for scores in found], [len(solution.unscored) for solution in solutions]
-        if sizes != wanted:
+        wanted = [len(solution.unscored) for solution in solutions]
+        sizes = [None if scores is None else len(scores) for scores in found]
+        if len(sizes) != len(wanted) or any(n not in (None, m) for n, m in zip(sizes, wanted, strict=True)):
             raise ConfigurationError(f"{by} returned {sizes} step scores for solutions of {wanted} steps")
-        scored = [[in_unit(score, by=by, what="score") for score in scores] for scores in found]
+        if None in sizes:
+            self.progress.out_of_budget = True
+        scored = [
+            None if scores is None else [in_unit(score, by=by, what="score") for score in scores] for scores in found
+        ]
         self.note("score_steps", scores=scored, by=cast(Verifier, verifier).name)
         return scored
 
@@ -226,47 +233,20 @@ class Session(Drawing):
         Candidates that are handed on are the first that the child draws; they were paid for when they were drawn.
         Checkpoints, trace and counts are shared. When the child's seconds are over its block is left.
         """
-        child = self._child(budget)
+        child = copy(self)
+        child._ledger = Ledger(budget, parent=self._ledger)
         child._handed_on = list(hand_on)
         with anyio.move_on_after(budget.seconds):
             yield child
 
-    @asynccontextmanager
-    async def keeping_back(
-        self, generated: int, *, prompt: int = 0, seconds: float = 0.0
-    ) -> AsyncGenerator[Session | None]:
-        """Open a child session that leaves what one more call takes, so that a search can answer at its end.
-
-        Args:
-            generated: tokens that the call may generate.
-            prompt: tokens that it reads; counted where total tokens or dollars are limited.
-            seconds: that it takes. When no more than those are left the child's block is left, as that of
-                :meth:`within` is.
-
-        Yields:
-            The child; None where the budget has nothing left beside that call.
-        """
-        budget = budget_but(
-            self._ledger,
-            generated=generated,
-            prompt=prompt,
-            seconds=seconds,
-            price=self._model.price_of(self.sampling.model),
-        )
-        if budget is None:
-            if self.seconds_left <= seconds:
-                self.progress.out_of_time = True
-            else:
-                self.progress.out_of_budget = True
-            yield None
-            return
-        child = self._child(replace(budget, seconds=None))
+    @contextmanager
+    def keeping_back(self) -> Generator[KeptBack]:
+        """Open a block in which a search can keep back what the answer takes that it must give at its end."""
+        kept = KeptBack(self)
         try:
-            with anyio.move_on_after(budget.seconds) as clock:
-                yield child
+            yield kept
         finally:
-            self._handed_on = child._handed_on  # without those that it drew
-        self.progress.out_of_time = self.progress.out_of_time or clock.cancelled_caught
+            kept.drop()
 
     def branch(self, *name: str | int, messages: Sequence[Message] | None = None) -> Session:
         """Open a branch: a line of work of its own, which may run beside others in a task group.
@@ -306,9 +286,57 @@ class Session(Drawing):
         """Count what a branch did as consumed here, and note it as one event of the trace with the branch's in it."""
         self.progress.merge(branch._name, event, data)
 
-    def _child(self, budget: Budget) -> Session:
-        child = copy(self)
-        child._ledger = Ledger(budget, parent=self._ledger)
+
+class KeptBack:
+    """One call's worth of budget and time that nobody else can take, as long as it is kept."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._reserve: Reserve | None = None
+
+    def keep(self, generated: int, *, prompt: int = 0) -> bool:
+        """Keep back one call, instead of what was kept by now; return False where nothing is left beside it.
+
+        It is kept even then, as long as there is so much.
+
+        Args:
+            generated: tokens that it may generate.
+            prompt: tokens that it reads; counted where total tokens or dollars are limited.
+        """
+        self.drop()
+        s = self._session
+        self._reserve = reserve(
+            s._ledger, generated=generated, prompt=prompt, price=s._model.price_of(s.sampling.model)
+        )
+        short = self._reserve is None or self._reserve.is_all
+        s.progress.out_of_budget = s.progress.out_of_budget or short
+        return not short
+
+    def drop(self) -> None:
+        """Keep nothing back any more."""
+        if self._reserve is not None:
+            self._reserve.drop()
+            self._reserve = None
+
+    @contextmanager
+    def time(self, seconds: float) -> Generator[bool]:
+        """Give the block up when no more than ``seconds`` are left; yields whether there is more at all."""
+        left = self._session.seconds_left - seconds
+        if left == inf or not seconds:
+            yield True
+            return
+        with anyio.move_on_after(max(left, 0)) as clock:
+            yield left > 0
+        if left <= 0 or clock.cancelled_caught:
+            self._session.progress.out_of_time = True
+
+    @property
+    def session(self) -> Session:
+        """The session whose next call is let in to what was kept back, before all others."""
+        if self._reserve is None:
+            return self._session
+        child = copy(self._session)
+        child._ledger = self._reserve
         return child
 
 

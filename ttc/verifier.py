@@ -86,10 +86,11 @@ class StepScorer(Protocol):
 
     async def score_steps(
         self, query: Query, solutions: Sequence[Solution], session: Session
-    ) -> Sequence[Sequence[float]]:
+    ) -> Sequence[Sequence[float] | None]:
         """Return for each solution one score per step that has none yet (its ``unscored`` ones).
 
-        All solutions of a wave come at once, so that a scorer can ask for all of them at a time.
+        All solutions of a wave come at once, so that a scorer can ask for all of them at a time. None stands for one
+        whose scoring the budget refused, so that the others' scores, which were paid for, count.
         """
         ...
 

@@ -57,22 +57,27 @@ class PooledReward(BaseModel, ABC):
     logprobs: ClassVar[int] = 0
 
     url: str = Field(description="the pooling server; several of the same model joined with +")
-    model: str = Field("", description="the served name; left out, the only one that is served")
+    model: str = Field(default="", description="the served name; left out, the only one that is served")
     template: Literal["chat", "plain"] = Field(
-        "chat", description="the reward model's chat template, or prompt and solution as plain text"
+        default="chat", description="the reward model's chat template, or prompt and solution as plain text"
     )
     activation: Literal["logits", "server"] = Field(
-        "logits", description="logits are squashed here; server takes numbers from 0 to 1 as the server makes them"
+        default="logits",
+        description="logits are squashed here; server takes numbers from 0 to 1 as the server makes them",
     )
-    scale: float = Field(1.0, gt=0, description="logits are divided by it, for models whose logits are beyond 36")
+    scale: float = Field(
+        default=1.0, gt=0, description="logits are divided by it, for models whose logits are beyond 36"
+    )
     label: int | None = Field(
-        None, ge=0, description="the label that means right, as 1 or LABEL_1; left out, the last of one or two"
+        default=None, ge=0, description="the label that means right, as 1 or LABEL_1; left out, the last of one or two"
     )
-    batch: int = Field(16, ge=1, le=1024, description="plain texts in one request (chats go one by one)")
-    in_flight: int = Field(32, ge=1, le=4096, description="requests at a time, over all queries")
-    timeout: float = Field(120.0, gt=0, description="seconds without an answer, after which a request is sent again")
-    price: float | None = Field(None, gt=0, description="dollars per million prompt tokens")
-    api_key_env: str = Field("", description="environment variable that holds the server's API key")
+    batch: int = Field(default=16, ge=1, le=1024, description="plain texts in one request (chats go one by one)")
+    in_flight: int = Field(default=32, ge=1, le=4096, description="requests at a time, over all queries")
+    timeout: float = Field(
+        default=120.0, gt=0, description="seconds without an answer, after which a request is sent again"
+    )
+    price: float | None = Field(default=None, gt=0, description="dollars per million prompt tokens")
+    api_key_env: str = Field(default="", description="environment variable that holds the server's API key")
 
     @field_validator("url")
     @classmethod
@@ -182,6 +187,10 @@ class PooledReward(BaseModel, ABC):
                     if (scores := self._known.get(key)) is not None:
                         found[key] = scores
         return [found[key] for key in keys]
+
+    def _remembered(self, asked: Sequence[Asked]) -> list[Scores | None]:
+        """Return the scores of each text that is remembered, without asking."""
+        return [self._known.get(_key(a)) for a in asked]
 
     async def _ask(
         self, server: ScoringServer, texts: Mapping[bytes, Asked], session: Session, found: dict[bytes, Scores]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, cast
 
 from pydantic import Field, field_validator
 
-from ttc.errors import BadResponse
+from ttc.errors import BadResponse, BudgetExhausted
 from ttc.session import Session
 from ttc.steps import BLANK_LINE, Aggregate, Solution, aggregated
 from ttc.types import Candidate, Query
@@ -31,9 +31,11 @@ class ProcessReward(PooledReward):
 
     name: ClassVar[str] = "process_reward"
 
-    marker: str = Field("<extra_0>", description="the token behind each step, with the white space that belongs there")
-    separator: str = Field("", description="what stands between steps; left out, a blank line")
-    aggregate: Aggregate = Field("last", description="the score of a whole solution")
+    marker: str = Field(
+        default="<extra_0>", description="the token behind each step, with the white space that belongs there"
+    )
+    separator: str = Field(default="", description="what stands between steps; left out, a blank line")
+    aggregate: Aggregate = Field(default="last", description="the score of a whole solution")
 
     @field_validator("marker")
     @classmethod
@@ -52,18 +54,27 @@ class ProcessReward(PooledReward):
             ModelError: the answer is an error, or is not one finite score per step.
         """
         solutions = [Solution.of(c.sample.text, self.separator or BLANK_LINE) for c in candidates]
-        return [aggregated(scores, self.aggregate) for scores in await self.score_steps(query, solutions, session)]
+        found = [scores for scores in await self.score_steps(query, solutions, session) if scores is not None]
+        if len(found) < len(solutions):
+            raise BudgetExhausted("no calls or dollars are left for scores of the process reward model")
+        return [aggregated(scores, self.aggregate) for scores in found]
 
     async def score_steps(
         self, query: Query, solutions: Sequence[Solution], session: Session
-    ) -> Sequence[Sequence[float]]:
-        """Return for each solution one score in [0, 1] per step that has none. Raises what :meth:`score` does.
+    ) -> Sequence[Sequence[float] | None]:
+        """Return for each solution one score in [0, 1] per step that has none; None for one that the budget refused.
 
-        The model reads all steps of a solution with each new one (from its prefix cache, where it has one).
+        Raises what :meth:`score` does, BudgetExhausted aside. The model reads all steps of a solution with each new
+        one (from its prefix cache, where it has one).
         """
         asked = [Asked(self._marked(query, s.steps), len(s.steps)) for s in solutions if s.unscored]
-        left = iter(await self._scored(asked, session))
-        return [list(next(left))[len(s.scores) :] if s.unscored else [] for s in solutions]
+        try:
+            scored: Sequence[Scores | None] = await self._scored(asked, session)
+        except BudgetExhausted:
+            scored = self._remembered(asked)  # what came of the others was paid for
+        left = iter(scored)
+        found = [next(left) if s.unscored else s.scores for s in solutions]
+        return [None if f is None else f[len(s.scores) :] for f, s in zip(found, solutions, strict=True)]
 
     def _marked(self, query: Query, steps: Sequence[str]) -> Payload:
         word = self.marker.strip()

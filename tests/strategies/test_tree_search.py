@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +15,7 @@ from ttc.models.base import Meter
 from ttc.models.scripted import Scripted
 from ttc.models.virtual_clock import run as on_a_clock
 from ttc.session import Session
-from ttc.solve import solve
+from ttc.solve import solve, solve_many
 from ttc.steps import Solution
 from ttc.types import Candidate, Outcome, Query, Request, Sample, Sampling, Usage
 
@@ -137,8 +138,8 @@ async def test_a_model_that_has_nothing_to_add_is_done(finish: str) -> None:
     query = replace(QUERY, answer_type=replace_word())
     outcome = await solve(query, "beam:n=1,m=1", model, verifier=scorer)
     assert outcome.answer == "so"
-    assert len(model.requests) == 2
-    assert [s.unscored for wave in scorer.asked for s in wave] == [range(1), range(1, 1)]
+    assert len(model.requests) == (2 if finish == "stop" else 3)
+    assert [list(s.unscored) for wave in scorer.asked for s in wave] == [[0], *([[]] * (len(model.requests) - 1))]
 
 
 def replace_word() -> LastWord:
@@ -261,6 +262,27 @@ async def test_where_scores_run_out_of_budget_the_best_of_what_is_known_answers(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("calls", [5, 6, 7, 8])
+@pytest.mark.parametrize("spec", ["beam:n=4,m=2,choice=best", "particle_filter:n=4", "dvts:n=4,m=2,choice=best"])
+async def test_the_scores_that_were_paid_for_count(spec: str, calls: int) -> None:
+    """Four whole answers at once, of which the first is the right one; the judge is asked about as many as there is
+    budget for."""
+
+    def reply(request: Request) -> Sample | str:
+        if request.choices:
+            good = "so 5" in str(request.messages)
+            return Sample(text="Yes", first_choices=(("Yes", -0.01 if good else -9.0), ("No", -9.0 if good else -0.01)))
+        return f"so {5 + request.index}"
+
+    for seed in range(8):
+        outcome = await solve(
+            QUERY, spec, Scripted(reply), verifier="judge", sampling=SAMPLING, budget=Budget(calls=calls), seed=seed
+        )
+        assert outcome.answer == "5"
+        assert outcome.calls == {"generate": 4, "judge": calls - 4}
+
+
+@pytest.mark.anyio
 async def test_a_verifier_without_steps_is_refused_before_anything_is_paid_for() -> None:
     class Whole:
         name, logprobs = "whole", 0
@@ -347,3 +369,133 @@ def test_a_deadline_within_the_first_wave_leaves_time_for_an_answer() -> None:
     outcome = on_a_clock(solved)
     assert (outcome.answer, outcome.ended_by) == ("7", "deadline")
     assert outcome.seconds < 60
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("spec", ["beam:n=2,m=1", "dvts:n=2,m=1", "best_first", "particle_filter:n=2", "ab_mcts:n=2"])
+@pytest.mark.parametrize("limit", ["total_tokens", "generated_tokens"])
+async def test_a_budget_that_pays_for_a_sample_brings_an_answer(spec: str, limit: str) -> None:
+    """Whatever its size: where it grows no tree a plain sample answers."""
+    for much in range(22, 340, 9):
+        outcome = await solve(
+            QUERY,
+            spec,
+            Scripted(lambda r: "so so 7"),
+            verifier=Longer(),
+            sampling=Sampling(max_tokens=64),
+            budget=Budget(**{limit: much}),
+        )
+        assert outcome.answer == "7", much
+
+
+@pytest.mark.anyio
+async def test_a_blank_line_between_lines_is_no_end() -> None:
+    lines = ["Let me see.", "", "Two and five.", "", "", "The sum is 7"]
+
+    def reply(request: Request) -> Sample:
+        done = shown(request).count("\n")
+        return Sample(text=lines[done], finish="step" if done < len(lines) - 1 else "stop")
+
+    outcome = await solve(QUERY, "beam:n=1,m=1,separator=\\n", Scripted(reply), verifier=Longer())
+    assert outcome.answer is None or outcome.answer == "7"
+    lines[3:5] = [""]
+    outcome = await solve(QUERY, "beam:n=1,m=1,separator=\\n", Scripted(reply), verifier=Longer())
+    assert outcome.answer == "7"
+    assert outcome.text == "\n".join(lines)
+    grown = [node for event in outcome.trace if event["event"] == "grow" for node in event["nodes"]]
+    assert [node["step"] for node in grown] == lines
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("settings", ["max_steps=1", "max_steps=2,step_tokens=5", "separator=none,step_tokens=6"])
+async def test_an_answer_that_is_marked_before_a_cap_counts(settings: str) -> None:
+    query = Query.of("2+5?", answer_type="number")
+    text = "so the answer is 7 . And so on and on and on"
+    model = Scripted(lambda r: text if r.temperature else "9")
+    outcome = await solve(
+        query, f"beam:n=2,m=1,{settings}", model, verifier=Longer(), sampling=Sampling(max_tokens=10, force_answer=4)
+    )
+    assert outcome.answer == "7"
+    assert outcome.candidate is not None
+    assert not outcome.candidate.sample.forced
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        ("The answer is found in 2 steps.", "The answer is 7."),
+        ("The answer is 4 more than 3.", "\\boxed{7}"),
+    ],
+)
+@pytest.mark.parametrize("answer_type", ["number", "maths"])
+async def test_a_step_that_only_looks_like_an_answer_does_not_end_a_solution(
+    first: str, rest: str, answer_type: str
+) -> None:
+    model = Scripted(lambda r: Sample(text=rest if shown(r) else first, finish="step"))
+    outcome = await solve(Query.of("2+5?", answer_type=answer_type), "beam:n=1,m=1", model, verifier=Longer())
+    assert outcome.answer == "7"
+    assert len(model.requests) == 2  # and one that does ends it
+
+
+@pytest.mark.anyio
+async def test_each_copy_of_an_answer_has_a_lot_among_equal_scores() -> None:
+    sevens = 0
+    for seed in range(100):
+        model = Scripted(lambda r: "so 7" if r.index else "so 5")
+        outcome = await solve(QUERY, "beam:n=10,m=1,choice=best", model, verifier=Longer(), seed=seed)
+        sevens += outcome.answer == "7"
+    assert 80 <= sevens <= 98  # nine of ten
+
+
+@pytest.mark.anyio
+async def test_what_one_tree_keeps_back_no_other_takes() -> None:
+    outcomes = await solve_many(
+        [replace(QUERY, id=f"q{i}") for i in range(6)],
+        "beam:n=4,m=2,step_tokens=8",
+        Scripted(counting(99), latency=lambda r: 0.001 * (r.seed % 3)),
+        verifier=Longer(),
+        sampling=SAMPLING,
+        total=Budget(calls=60),
+    )
+    assert [outcome.answer for outcome in outcomes] == ["7"] * 6
+    assert sum(sum(outcome.calls.values()) for outcome in outcomes) <= 60
+
+
+@pytest.mark.anyio
+async def test_thoughts_and_answer_of_one_step_are_not_glued_together() -> None:
+    scorer = Longer()
+    model = Scripted(lambda r: Sample(reasoning="x = 5", text="6 + 1 is 7"))
+    await solve(QUERY, "beam:n=1,m=1", model, verifier=scorer)
+    assert scorer.asked[0][0].steps == ("x = 5\n\n6 + 1 is 7",)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "beam:n=6,m=3",
+        "dvts:n=6,m=3",
+        "lookahead:n=4,m=2,k=1",
+        "best_first:n=40,m=3,wave=2",
+        "mcts:n=40,m=3,wave=2",
+        "ab_mcts:n=40,nodes=steps",
+        "particle_filter:n=6",
+    ],
+)
+async def test_the_trace_has_every_token_of_the_tree_copies_among_them(spec: str) -> None:
+    def reply(request: Request) -> Sample:
+        draw = random.Random(request.seed)
+        return Sample(text=draw.choice(("so", "so so", "oh")), finish="step" if draw.random() < 0.8 else "stop")
+
+    outcome = await solve(
+        QUERY, f"{spec},max_steps=5", Scripted(reply), verifier=Longer(), sampling=Sampling(force_answer=0)
+    )
+    tokens, copies = dict[int, int](), dict[int, int]()
+    for event in outcome.trace:
+        if event["event"] == "grow":
+            tokens |= {node["node"]: node["tokens"] for node in event["nodes"]}
+            copies |= {node["node"]: node.get("copies", 1) for node in event["nodes"]} | event.get("again", {})
+    generated = outcome.usage["generate"].generated
+    assert sum(tokens[node] * copies[node] for node in tokens) == generated
+    assert sum(copies.values()) == outcome.calls["generate"]

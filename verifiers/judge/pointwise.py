@@ -8,13 +8,14 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ttc.errors import BudgetExhausted
 from ttc.session import Session
 from ttc.steps import Solution
 from ttc.types import Candidate, Message, Query, Sample
 from ttc.verifiers.judge.prompts import MARKS, fit_ends, inert, shown
 from ttc.verifiers.judge.stepwise import step_question
 from ttc.verifiers.judge.verdicts import DIGITS, mean_digit, p_yes
-from ttc.verifiers.judge.waves import all_at_once
+from ttc.verifiers.judge.waves import all_at_once, all_known
 
 __all__ = ["ROOM", "Judge", "hint_at_thoughts"]
 
@@ -62,9 +63,11 @@ class Judge(BaseModel):
     logprobs: ClassVar[int] = 0
     asks_model: ClassVar[bool] = True
 
-    scale: _Scale = Field("yes_no", description="what is asked for: P(yes), or 1 to 5")
-    model: str = Field("", description="which model of a fleet judges; by default the first")
-    max_tokens: int = Field(ROOM, ge=1, description="room for a verdict; a judge that thinks first needs thousands")
+    scale: _Scale = Field(default="yes_no", description="what is asked for: P(yes), or 1 to 5")
+    model: str = Field(default="", description="which model of a fleet judges; by default the first")
+    max_tokens: int = Field(
+        default=ROOM, ge=1, description="room for a verdict; a judge that thinks first needs thousands"
+    )
 
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
         """Return P(yes), or the mark, per candidate.
@@ -74,19 +77,27 @@ class Judge(BaseModel):
             ConfigurationError: the fleet has no such model.
         """
         frames = {"yes_no": _YES_NO, "likert": _LIKERT}
-        return await self._asked([lambda scale, c=c: _messages(frames[scale], query, c) for c in candidates], session)
+        scores = await self._asked([lambda scale, c=c: _messages(frames[scale], query, c) for c in candidates], session)
+        known = [score for score in scores if score is not None]
+        if len(known) < len(scores):
+            raise BudgetExhausted("the budget has no tokens left for a call of kind 'judge'")
+        return known
 
     async def score_steps(
         self, query: Query, solutions: Sequence[Solution], session: Session
-    ) -> Sequence[Sequence[float]]:
-        """Return P(yes), or the mark, per step that has no score. Raises what :meth:`score` does."""
+    ) -> Sequence[Sequence[float] | None]:
+        """Return P(yes), or the mark, per step that has no score; None for a solution for which the budget ended.
+
+        Raises:
+            ConfigurationError: the fleet has no such model.
+        """
         questions: list[_Question] = [
             lambda scale, s=s, i=i: step_question(query, s, i, scale=scale) for s in solutions for i in s.unscored
         ]
         scores = iter(await self._asked(questions, session))
-        return [[next(scores) for _ in solution.unscored] for solution in solutions]
+        return [all_known([next(scores) for _ in solution.unscored]) for solution in solutions]
 
-    async def _asked(self, questions: Sequence[_Question], session: Session) -> list[float]:
+    async def _asked(self, questions: Sequence[_Question], session: Session) -> list[float | None]:
         # Looked up before any call, since it must not depend on which of them ends first.
         scale: _Scale = "likert" if ("judge without logprobs", self.model) in session.kept else self.scale
         return await all_at_once([partial(self._one, question, scale) for question in questions], session)
