@@ -44,29 +44,29 @@ class EvalConfig(BaseModel):
         min_length=1, description="suites, e.g. arithmetic:per_family=20"
     )
     strategies: tuple[Annotated[str | InstanceOf[Strategy], PlainSerializer(_spec_of)], ...] = Field(
-        ("single", "majority"), min_length=1, description="strategies, e.g. knockout:k=2"
+        default=("single", "majority"), min_length=1, description="strategies, e.g. knockout:k=2"
     )
     budgets: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (),
+        default=(),
         description="values of n for strategies that name none: prefix-valid ones run at the largest, others at each",
     )
-    verifier: str | None = Field(None, description="verifier, e.g. self_certainty")
-    comparator: str | None = Field(None, description="comparator, e.g. judge")
-    sampling: Sampling = Field(Sampling(), description="how samples are drawn")
-    budget: str = Field("", description="hard limits per query, e.g. generated_tokens=400,seconds=20")
+    verifier: str | None = Field(default=None, description="verifier, e.g. self_certainty")
+    comparator: str | None = Field(default=None, description="comparator, e.g. judge")
+    sampling: Sampling = Field(default=Sampling(), description="how samples are drawn")
+    budget: str = Field(default="", description="hard limits per query, e.g. generated_tokens=400,seconds=20")
     total_tokens: int | None = Field(
-        None, ge=1, description="hard limit on generated and prompt tokens of all queries, each charged in full"
+        default=None, ge=1, description="hard limit on generated and prompt tokens of all queries, each charged in full"
     )
-    seed: int = Field(0, description="seeds every request")
-    epochs: int = Field(1, ge=1, description="how often every problem is run, each time with other seeds")
-    limit: int | None = Field(None, ge=1, description="problems per suite, drawn from all of it")
-    sample_seed: int = Field(0, description="draws them")
-    concurrency: int = Field(32, ge=1, description="queries at a time")
-    runs: Path = Field(Path("runs"), description="where run directories are")
-    run_id: str = Field("", description="name of the run; made of the suite, the model and the time if empty")
-    base_url: str = Field("", description="the server, for resuming")
-    model: str | None = Field(None, description="the served name, for resuming")
-    up: str | None = Field(None, description="the model to start a server for, for resuming")
+    seed: int = Field(default=0, description="seeds every request")
+    epochs: int = Field(default=1, ge=1, description="how often every problem is run, each time with other seeds")
+    limit: int | None = Field(default=None, ge=1, description="problems per suite, drawn from all of it")
+    sample_seed: int = Field(default=0, description="draws them")
+    concurrency: int = Field(default=32, ge=1, description="queries at a time")
+    runs: Path = Field(default=Path("runs"), description="where run directories are")
+    run_id: str = Field(default="", description="name of the run; made of the suite, the model and the time if empty")
+    base_url: str = Field(default="", description="the server, for resuming")
+    model: str | None = Field(default=None, description="the served name, for resuming")
+    up: str | None = Field(default=None, description="the model to start a server for, for resuming")
 
     @field_validator("sampling", mode="before")
     @classmethod
@@ -181,17 +181,20 @@ def check(config: EvalConfig) -> list[Configuration]:
     """Make everything that the settings name, before anything is started or called; suites are not loaded yet.
 
     Raises:
-        ConfigurationError: an unknown name or parameter, or a strategy that lacks a verifier or comparator.
+        ConfigurationError: an unknown name or parameter, a strategy that lacks a verifier or comparator, or a
+            verifier that one of the strategies cannot work with.
     """
     configurations = expand(config.strategies, config.budgets)
     for c in configurations:
         for need, given in (("verifier", config.verifier), ("comparator", config.comparator)):
             if need in c.strategy.requires() and given is None:
                 raise ConfigurationError(f"strategy '{c.strategy.name}' needs a {need}: pass --{need} judge")
+    verifier = make_verifier(config.verifier)
+    for c in configurations:
+        c.strategy.accepts(verifier)
     for suite in config.suites:
         if isinstance(suite, str):
             registry.create("suite", suite)
-    make_verifier(config.verifier)
     make_comparator(config.comparator)
     Budget.parse(config.budget)
     return configurations

@@ -29,12 +29,12 @@ class Adaptive(Strategy):
     paper: ClassVar[str] = "Snell et al. 2024, arXiv 2408.03314; probe first: Wang et al. 2024, arXiv 2408.13457"
     cost: ClassVar[str] = "probe calls + those of the bin's strategy, less the probe"
 
-    probe: int = Field(4, ge=2, le=64, description="samples drawn first")
-    medium_from: float = Field(0.5, gt=0, lt=1, description="agreement from which a query is medium")
-    medium: NestedSpec = Field("majority:n=8", description="strategy for medium queries")
-    hard: NestedSpec = Field("majority:n=16,stop=beta", description="strategy for hard queries")
-    medium_tokens: int = Field(0, ge=0, description="generated tokens for the medium strategy; 0: no limit")
-    hard_tokens: int = Field(0, ge=0, description="generated tokens for the hard strategy; 0: no limit")
+    probe: int = Field(default=4, ge=2, le=64, description="samples drawn first")
+    medium_from: float = Field(default=0.5, gt=0, lt=1, description="agreement from which a query is medium")
+    medium: NestedSpec = Field(default="majority:n=8", description="strategy for medium queries")
+    hard: NestedSpec = Field(default="majority:n=16,stop=beta", description="strategy for hard queries")
+    medium_tokens: int = Field(default=0, ge=0, description="generated tokens for the medium strategy; 0: no limit")
+    hard_tokens: int = Field(default=0, ge=0, description="generated tokens for the hard strategy; 0: no limit")
 
     def requires(self) -> frozenset[str]:
         """What the strategies of the table cannot work without."""

@@ -25,8 +25,8 @@ class Beam(TreeSearch):
     paper: ClassVar[str] = "Snell et al. 2024, arXiv 2408.03314 (M = sqrt(N) or 4); Yao et al. 2023, arXiv 2305.10601"
     cost: ClassVar[str] = "n calls and n step scores a step, in one wave; latency 1 call and 1 score a step"
 
-    n: int = Field(16, ge=1, le=1024, description="partial solutions in a wave")
-    m: int = Field(4, ge=1, le=1024, description="continuations of each one that is kept, so that n/m are kept")
+    n: int = Field(default=16, ge=1, le=1024, description="partial solutions in a wave")
+    m: int = Field(default=4, ge=1, le=1024, description="continuations of each one that is kept, so that n/m are kept")
 
     def search(self, tree: Tree, choice: Choice) -> Search:
         """Open a beam."""

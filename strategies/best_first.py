@@ -26,10 +26,10 @@ class BestFirst(TreeSearch):
     paper: ClassVar[str] = "Koh et al. 2024, arXiv 2407.01476; Yao et al. 2023, arXiv 2305.10601"
     cost: ClassVar[str] = "n calls and n step scores at the most, wave*m at a time; latency 1 call and 1 score a wave"
 
-    n: int = Field(256, ge=1, le=65536, description="continuations at the most")
-    m: int = Field(4, ge=1, le=1024, description="continuations of each one that is grown; of the root wave*m")
-    wave: int = Field(4, ge=1, le=1024, description="partial solutions that are grown at a time")
-    solutions: int = Field(8, ge=1, description="whole solutions that end the search")
+    n: int = Field(default=256, ge=1, le=65536, description="continuations at the most")
+    m: int = Field(default=4, ge=1, le=1024, description="continuations of each one that is grown; of the root wave*m")
+    wave: int = Field(default=4, ge=1, le=1024, description="partial solutions that are grown at a time")
+    solutions: int = Field(default=8, ge=1, description="whole solutions that end the search")
 
     def search(self, tree: Tree, choice: Choice) -> Search:
         """Open the search."""

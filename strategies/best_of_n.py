@@ -31,10 +31,10 @@ class BestOfN(Strategy):
         "n calls + n scores, each as soon as its sample is there; up to the first pass, in n/wave waves"
     )
 
-    n: int = Field(8, ge=1, le=4096, description="samples")
-    weighted: bool = Field(True, description="sum the scores of equivalent answers")
+    n: int = Field(default=8, ge=1, le=4096, description="samples")
+    weighted: bool = Field(default=True, description="sum the scores of equivalent answers")
     wave: int | None = Field(
-        None, ge=1, description="samples in flight at a time; by default 8 with a pass/fail verifier, else all"
+        default=None, ge=1, description="samples in flight at a time; by default 8 with a pass/fail verifier, else all"
     )
 
     async def solve(self, query: Query, session: Session) -> None:

@@ -32,10 +32,10 @@ class BudgetForcing(Strategy):
     paper: ClassVar[str] = "Muennighoff et al. 2025, arXiv 2501.19393"
     cost: ClassVar[str] = "1 call, one more to force the answer, and one per wait; one after the other"
 
-    thinking: int = Field(1024, ge=1, description="thought tokens at the most")
-    waits: int = Field(0, ge=0, le=64, description="how often an early end of the thoughts is suppressed")
-    answer_tokens: int = Field(256, ge=1, description="tokens for the answer behind the thoughts")
-    server: bool = Field(False, description="let the server end the thoughts, where it enforces that")
+    thinking: int = Field(default=1024, ge=1, description="thought tokens at the most")
+    waits: int = Field(default=0, ge=0, le=64, description="how often an early end of the thoughts is suppressed")
+    answer_tokens: int = Field(default=256, ge=1, description="tokens for the answer behind the thoughts")
+    server: bool = Field(default=False, description="let the server end the thoughts, where it enforces that")
 
     async def solve(self, query: Query, session: Session) -> None:
         """Think, go on thinking while there is budget for it, and answer."""

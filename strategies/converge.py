@@ -29,10 +29,10 @@ class Converge(Strategy):
     paper: ClassVar[str] = "Liu and Wang 2025, arXiv 2506.02536; early exit: Yang et al. 2025, arXiv 2504.15895"
     cost: ClassVar[str] = "2*patience to 2*thinking/step calls, a step and a probe in turn; prompts grow with the trace"
 
-    step: int = Field(128, ge=1, description="tokens between two probes")
-    patience: int = Field(3, ge=2, le=64, description="probes in a row that have to agree")
-    thinking: int = Field(2048, ge=1, description="tokens of the trace at the most")
-    answer_tokens: int = Field(32, ge=1, description="tokens of a probe")
+    step: int = Field(default=128, ge=1, description="tokens between two probes")
+    patience: int = Field(default=3, ge=2, le=64, description="probes in a row that have to agree")
+    thinking: int = Field(default=2048, ge=1, description="tokens of the trace at the most")
+    answer_tokens: int = Field(default=32, ge=1, description="tokens of a probe")
 
     async def solve(self, query: Query, session: Session) -> None:
         """Grow and probe in turn.

@@ -38,13 +38,17 @@ class DeepConf(Strategy):
         "warmup whole traces, then up to n - warmup in waves, most of them cut short where eta is small"
     )
 
-    n: int = Field(64, ge=1, le=4096, description="traces at the most")
-    warmup: int = Field(16, ge=2, description="traces that run to their end first")
-    eta: float = Field(90, gt=0, lt=100, description="per cent of traces to keep: 10 cuts most of them, 90 the worst")
-    window: int = Field(2048, ge=1, description="tokens of a group")
-    consensus: float = Field(0.95, gt=0.5, le=1, description="share of the weight that ends the vote")
-    wave: int | None = Field(None, ge=1, description="later traces in flight at a time; by default as in the warm-up")
-    top: int = Field(20, ge=1, le=20, description="alternatives per token; a server allows 20 by default")
+    n: int = Field(default=64, ge=1, le=4096, description="traces at the most")
+    warmup: int = Field(default=16, ge=2, description="traces that run to their end first")
+    eta: float = Field(
+        default=90, gt=0, lt=100, description="per cent of traces to keep: 10 cuts most of them, 90 the worst"
+    )
+    window: int = Field(default=2048, ge=1, description="tokens of a group")
+    consensus: float = Field(default=0.95, gt=0.5, le=1, description="share of the weight that ends the vote")
+    wave: int | None = Field(
+        default=None, ge=1, description="later traces in flight at a time; by default as in the warm-up"
+    )
+    top: int = Field(default=20, ge=1, le=20, description="alternatives per token; a server allows 20 by default")
 
     async def solve(self, query: Query, session: Session) -> None:
         """Warm up, set the threshold, and vote on until the leader has its share."""

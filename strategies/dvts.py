@@ -27,8 +27,10 @@ class DVTS(TreeSearch):
     paper: ClassVar[str] = "Beeching et al. 2024, Scaling test-time compute with open models (Hugging Face)"
     cost: ClassVar[str] = "n calls and n step scores a step, in one wave; latency 1 call and 1 score a step"
 
-    n: int = Field(16, ge=1, le=1024, description="partial solutions in a wave")
-    m: int = Field(4, ge=1, le=1024, description="continuations of the one that a tree keeps; there are n/m trees")
+    n: int = Field(default=16, ge=1, le=1024, description="partial solutions in a wave")
+    m: int = Field(
+        default=4, ge=1, le=1024, description="continuations of the one that a tree keeps; there are n/m trees"
+    )
 
     def search(self, tree: Tree, choice: Choice) -> Search:
         """Open the trees."""

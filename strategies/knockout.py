@@ -29,10 +29,10 @@ class Knockout(Strategy):
     paper: ClassVar[str] = "Chen et al. 2024, arXiv 2411.19477"
     cost: ClassVar[str] = "n + k(n-1) calls at the most; latency 1 sample + ceil(log2 n) rounds"
 
-    n: int = Field(8, ge=1, le=1024, description="candidates")
-    k: int = Field(2, ge=1, le=64, description="comparisons a pair")
-    each: NestedSpec | None = Field(None, description="strategy that decides each candidate, e.g. majority:n=3")
-    models: str = Field("", description="models of a fleet that take the seats in turn, e.g. small+large")
+    n: int = Field(default=8, ge=1, le=1024, description="candidates")
+    k: int = Field(default=2, ge=1, le=64, description="comparisons a pair")
+    each: NestedSpec | None = Field(default=None, description="strategy that decides each candidate, e.g. majority:n=3")
+    models: str = Field(default="", description="models of a fleet that take the seats in turn, e.g. small+large")
 
     def requires(self) -> frozenset[str]:
         """A comparator, and what ``each`` cannot work without."""

@@ -28,11 +28,11 @@ class League(Strategy):
     paper: ClassVar[str] = "Chen et al. 2024, arXiv 2411.19477"
     cost: ClassVar[str] = "n + nk calls at the most; latency 1 sample + 1 comparison"
 
-    n: int = Field(8, ge=2, le=1024, description="candidates")
-    k: int = Field(4, ge=1, le=256, description="opponents of each candidate")
-    redraw: bool = Field(False, description="draw another opponent instead of a coin within one answer class")
-    each: NestedSpec | None = Field(None, description="strategy that decides each candidate, e.g. majority:n=3")
-    models: str = Field("", description="models of a fleet that take the seats in turn, e.g. small+large")
+    n: int = Field(default=8, ge=2, le=1024, description="candidates")
+    k: int = Field(default=4, ge=1, le=256, description="opponents of each candidate")
+    redraw: bool = Field(default=False, description="draw another opponent instead of a coin within one answer class")
+    each: NestedSpec | None = Field(default=None, description="strategy that decides each candidate, e.g. majority:n=3")
+    models: str = Field(default="", description="models of a fleet that take the seats in turn, e.g. small+large")
 
     def requires(self) -> frozenset[str]:
         """A comparator, and what ``each`` cannot work without."""

@@ -35,17 +35,19 @@ class Majority(Strategy):
     )
     cost: ClassVar[str] = "n calls in one wave; with a stop rule fewer, in n/wave waves; weighted: + n scores"
 
-    n: int = Field(8, ge=1, le=4096, description="samples")
-    weights: Literal["equal", "score", "log_odds"] = Field("equal", description="what a vote counts")
+    n: int = Field(default=8, ge=1, le=4096, description="samples")
+    weights: Literal["equal", "score", "log_odds"] = Field(default="equal", description="what a vote counts")
     stop: Literal["certain", "beta", "window", "confidence", "never"] = Field(
-        "certain", description="when the vote may end early"
+        default="certain", description="when the vote may end early"
     )
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="of the beta and confidence stops")
-    window: int = Field(5, ge=2, description="samples in a window")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the beta and confidence stops")
+    window: int = Field(default=5, ge=2, description="samples in a window")
     wave: int | None = Field(
-        None, ge=1, description="samples in flight at a time; by default 8 or a window with such a stop, else all"
+        default=None,
+        ge=1,
+        description="samples in flight at a time; by default 8 or a window with such a stop, else all",
     )
-    certain: bool = Field(True, description="stop when nothing can change any more; off: the other rule alone")
+    certain: bool = Field(default=True, description="stop when nothing can change any more; off: the other rule alone")
 
     @model_validator(mode="after")
     def _beta_counts(self) -> Self:

@@ -35,11 +35,13 @@ class MCTS(TreeSearch):
     paper: ClassVar[str] = "Kocsis and Szepesvari 2006, Bandit based Monte-Carlo planning; Hao et al., arXiv 2305.14992"
     cost: ClassVar[str] = "n calls and n step scores, wave*m at a time; latency 1 call and 1 score a wave"
 
-    n: int = Field(256, ge=1, le=65536, description="continuations at the most")
-    m: int = Field(4, ge=1, le=1024, description="continuations of each leaf that is grown; of the root wave*m")
-    wave: int = Field(4, ge=1, le=1024, description="leaves that are grown at a time")
-    explore: float = Field(0.0, ge=0, description="weight of the exploration term; 0 goes by the values alone")
-    backup: Backup = Field("max", description="what a node is worth: the best open value below it, or the mean of all")
+    n: int = Field(default=256, ge=1, le=65536, description="continuations at the most")
+    m: int = Field(default=4, ge=1, le=1024, description="continuations of each leaf that is grown; of the root wave*m")
+    wave: int = Field(default=4, ge=1, le=1024, description="leaves that are grown at a time")
+    explore: float = Field(default=0.0, ge=0, description="weight of the exploration term; 0 goes by the values alone")
+    backup: Backup = Field(
+        default="max", description="what a node is worth: the best open value below it, or the mean of all"
+    )
 
     def search(self, tree: Tree, choice: Choice) -> Search:
         """Open the search."""

@@ -12,12 +12,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ttc.session import Session
 from ttc.strategies.choice import By, Choice
 from ttc.strategies.tree import Node, Search, Tree
 from ttc.strategies.tree_search import TreeSearch
 from ttc.types import Candidate
-from ttc.verifier import refuse_joint
+from ttc.verifier import Verifier, refuse_joint
 
 __all__ = ["ParticleFilter", "ParticleSearch", "resampled"]
 
@@ -43,20 +42,22 @@ class ParticleFilter(TreeSearch):
     paper: ClassVar[str] = "Puri et al. 2025, arXiv 2502.01618; resampling: Douc et al. 2005, arXiv cs/0507025"
     cost: ClassVar[str] = "n calls and n step scores a step, in one wave; latency 1 call and 1 score a step"
 
-    choice: By = Field("best", description="how the answer is chosen among the particles")
-    n: int = Field(16, ge=1, le=1024, description="particles")
-    resampling: Resampling = Field("systematic", description="n even steps from a random start, or n draws")
-    ess: float = Field(1.0, ge=0, le=1, description="resample below this share of n effective particles; 1: each step")
-    temperature: float = Field(1.0, gt=0, description="weights are odds^(1/temperature): below 1 greedier")
+    choice: By = Field(default="best", description="how the answer is chosen among the particles")
+    n: int = Field(default=16, ge=1, le=1024, description="particles")
+    resampling: Resampling = Field(default="systematic", description="n even steps from a random start, or n draws")
+    ess: float = Field(
+        default=1.0, ge=0, le=1, description="resample below this share of n effective particles; 1: each step"
+    )
+    temperature: float = Field(default=1.0, gt=0, description="weights are odds^(1/temperature): below 1 greedier")
 
-    def check(self, session: Session) -> None:
-        """Make sure that the verifier scores steps, and each solution by itself.
+    def accepts(self, verifier: Verifier | None) -> None:
+        """Refuse a verifier that does not score steps, and each solution by itself.
 
         Raises:
             ConfigurationError: it does not.
         """
-        refuse_joint(session.verifier, by=self.name)
-        super().check(session)
+        refuse_joint(verifier, by=self.name)
+        super().accepts(verifier)
 
     def search(self, tree: Tree, choice: Choice) -> Search:
         """Place the particles at the root."""

@@ -36,9 +36,9 @@ class ProgramOfThought(Strategy):
     paper: ClassVar[str] = "Chen et al. 2022, arXiv 2211.12588; Gao et al. 2022, arXiv 2211.10435"
     cost: ClassVar[str] = "n calls in one wave, and up to n*repair more, one after the other"
 
-    n: int = Field(4, ge=1, le=4096, description="programs")
-    repair: int = Field(0, ge=0, le=16, description="how often a program that failed is asked for again")
-    tool: str = Field("python", description="what runs the programs")
+    n: int = Field(default=4, ge=1, le=4096, description="programs")
+    repair: int = Field(default=0, ge=0, le=16, description="how often a program that failed is asked for again")
+    tool: str = Field(default="python", description="what runs the programs")
 
     @field_validator("tool")
     @classmethod

@@ -47,10 +47,10 @@ class Revision(Strategy):
         "with up to 'shown' attempts in each prompt"
     )
 
-    chains: int = Field(2, ge=1, le=1024, description="chains beside each other")
-    length: int = Field(4, ge=1, le=256, description="attempts in a chain, the first one included")
-    shown: int = Field(4, ge=1, le=16, description="earlier attempts that a revision sees")
-    each: NestedSpec | None = Field(None, description="strategy that decides each attempt, e.g. majority:n=3")
+    chains: int = Field(default=2, ge=1, le=1024, description="chains beside each other")
+    length: int = Field(default=4, ge=1, le=256, description="attempts in a chain, the first one included")
+    shown: int = Field(default=4, ge=1, le=16, description="earlier attempts that a revision sees")
+    each: NestedSpec | None = Field(default=None, description="strategy that decides each attempt, e.g. majority:n=3")
 
     def requires(self) -> frozenset[str]:
         """What the inner strategy cannot work without."""

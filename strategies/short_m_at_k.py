@@ -30,8 +30,8 @@ class ShortMAtK(Strategy):
     paper: ClassVar[str] = "Hassid et al. 2025, arXiv 2505.17813"
     cost: ClassVar[str] = "k calls, each up to the length of the m-th shortest; latency of the m-th shortest"
 
-    k: int = Field(8, ge=1, le=4096, description="samples that are started")
-    m: int = Field(3, ge=1, le=4096, description="finishers that vote")
+    k: int = Field(default=8, ge=1, le=4096, description="samples that are started")
+    m: int = Field(default=3, ge=1, le=4096, description="finishers that vote")
 
     @model_validator(mode="after")
     def _enough(self) -> Self:

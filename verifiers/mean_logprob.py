@@ -34,7 +34,7 @@ class MeanLogprob(BaseModel):
     name: ClassVar[str] = "mean_logprob"
     logprobs: ClassVar[int] = 1
 
-    window: int | None = Field(None, ge=1, description="tokens of a group, of which the least likely counts")
+    window: int | None = Field(default=None, ge=1, description="tokens of a group, of which the least likely counts")
 
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
         """Score each candidate; 0 for one that carries no logprobs although the others do.

@@ -29,7 +29,9 @@ class RewardModel(PooledReward):
 
     name: ClassVar[str] = "reward_model"
 
-    endpoint: Literal["auto", "classify", "pooling"] = Field("auto", description="what is asked; auto tries both")
+    endpoint: Literal["auto", "classify", "pooling"] = Field(
+        default="auto", description="what is asked; auto tries both"
+    )
 
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
         """Return one score in [0, 1] per candidate.

@@ -31,9 +31,9 @@ class SelfCertainty(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str] = "self_certainty"
-    logprobs: int = Field(5, ge=1, le=20, description="alternatives per token")
-    half: float = Field(8.0, gt=0, description="the confidence that scores one half")
-    window: int | None = Field(None, ge=1, description="tokens of a group, of which the least sure counts")
+    logprobs: int = Field(default=5, ge=1, le=20, description="alternatives per token")
+    half: float = Field(default=8.0, gt=0, description="the confidence that scores one half")
+    window: int | None = Field(default=None, ge=1, description="tokens of a group, of which the least sure counts")
 
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
         """Score each candidate; 0 for one that carries no logprobs although the others do.

@@ -166,9 +166,9 @@ class Arithmetic(SuiteConfig):
         "prompt": f"{SHOTS} worked examples as chat turns",
     }
 
-    per_family: int = Field(50, ge=1, le=2000, description="problems of each family")
-    seed: int = Field(0, ge=0, description="another seed, other problems")
-    families: tuple[str, ...] = Field(tuple(FAMILIES), description="which: [addition,story]")
+    per_family: int = Field(default=50, ge=1, le=2000, description="problems of each family")
+    seed: int = Field(default=0, ge=0, description="another seed, other problems")
+    families: tuple[str, ...] = Field(default=tuple(FAMILIES), description="which: [addition,story]")
 
     @field_validator("families", mode="before")
     @classmethod

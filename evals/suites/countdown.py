@@ -21,10 +21,9 @@ from ttc.evals.suites.gym_grader import RGGrader, shared_process
 from ttc.types import Message, Query
 from ttc.verifiers.games import CountdownAnswer, Puzzle, read_puzzle
 
-__all__ = ["Countdown", "Game24"]
+__all__ = ["Countdown", "Game24", "puzzle_key"]
 
 _TIME = 900.0  # seconds in which the puzzles have to be drawn
-_APART = 1_000_003  # the generators seed entry i with seed + i: neighbouring seeds would draw the same puzzles
 _DRAWN = 3  # entries for each puzzle, since the same one may be asked in other words
 
 _RULES = "Make the target of all the numbers, each used once. Each line is one step: two numbers become one.\n\n"
@@ -61,9 +60,9 @@ class _NumbersGame(SuiteConfig):
     game: ClassVar[str]
     data_set: ClassVar[str]
 
-    size: int = Field(100, ge=1, le=10_000, description="puzzles")
-    seed: int = Field(0, ge=0, description="another seed, other puzzles")
-    left: bool = Field(False, description="the worked examples say behind each move what is left")
+    size: int = Field(default=100, ge=1, le=10_000, description="puzzles")
+    seed: int = Field(default=0, ge=0, description="another seed, other puzzles")
+    left: bool = Field(default=False, description="the worked examples say behind each move what is left")
 
     def load(self) -> Suite:
         """Draw the puzzles, in reasoning-gym's process.
@@ -75,17 +74,17 @@ class _NumbersGame(SuiteConfig):
         if self.missing():
             raise MissingExtra("reasoning-gym", "suites", self.game)
         settings = {option: json.dumps(value) for option, value in self.settings().items()}
-        data_set = {"name": self.data_set, "size": self.size, "seed": self.seed * _APART, "settings": settings}
+        data_set = {"name": self.data_set, "size": self.size, "seed": self.seed, "settings": settings}
         reply = shared_process().ask({"data_set": data_set, "draw": _DRAWN * self.size}, seconds=_TIME) or {}
         if "entries" not in reply:
             raise ConfigurationError(f"{self.game}: {reply.get('refused', 'the puzzles were not drawn')}")
         problems, places = list[Problem](), dict[str, int]()
-        known = {_same(read) for shown in self.shown() if (read := read_puzzle(str(shown["content"])))}
+        known = {puzzle_key(read) for shown in self.shown() if (read := read_puzzle(str(shown["content"])))}
         for entry in reply["entries"]:
             puzzle = read_puzzle(entry["question"])
-            if puzzle is None or _same(puzzle) in known or len(problems) == self.size:
+            if puzzle is None or puzzle_key(puzzle) in known or len(problems) == self.size:
                 continue
-            known.add(_same(puzzle))
+            known.add(puzzle_key(puzzle))
             problem = self._problem(puzzle, entry)
             problems.append(problem)
             places[problem.query.id] = entry["index"]
@@ -144,10 +143,10 @@ class Countdown(_NumbersGame):
     game: ClassVar[str] = "countdown"
     data_set: ClassVar[str] = "countdown"
 
-    numbers: int = Field(3, ge=2, le=6, description="numbers of a puzzle")
-    max_value: int = Field(6, ge=1, le=100, description="largest number")
-    min_target: int = Field(1, ge=1, le=10_000, description="smallest target")
-    max_target: int = Field(20, ge=1, le=10_000, description="largest target")
+    numbers: int = Field(default=3, ge=2, le=6, description="numbers of a puzzle")
+    max_value: int = Field(default=6, ge=1, le=100, description="largest number")
+    min_target: int = Field(default=1, ge=1, le=10_000, description="smallest target")
+    max_target: int = Field(default=20, ge=1, le=10_000, description="largest target")
 
     def settings(self) -> dict[str, Any]:
         """The generator's options."""
@@ -174,7 +173,7 @@ class Game24(_NumbersGame):
     game: ClassVar[str] = "game24"
     data_set: ClassVar[str] = "puzzle24"
 
-    max_value: int = Field(10, ge=1, le=10, description="largest number")
+    max_value: int = Field(default=10, ge=1, le=10, description="largest number")
 
     def settings(self) -> dict[str, Any]:
         """The generator's options."""
@@ -194,6 +193,6 @@ def _turns(shown: Sequence[tuple[str, int, tuple[str, ...]]], *, left: bool) -> 
     return turns
 
 
-def _same(puzzle: Puzzle) -> tuple[tuple[int, ...], int]:
+def puzzle_key(puzzle: Puzzle) -> tuple[tuple[int, ...], int]:
     """Equal for puzzles that differ in the order of their numbers alone."""
     return tuple(sorted(puzzle.numbers)), puzzle.target

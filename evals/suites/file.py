@@ -40,21 +40,21 @@ class File(SuiteConfig):
     about: ClassVar[dict[str, Any]] = {"licence": "yours", "size": "yours"}
 
     path: str = Field(description="JSONL, JSON, CSV or Parquet, .gz too; several with +")
-    prompt: str = Field("prompt", description="column of the prompt")
-    template: str = Field("", description="a prompt with {columns} in it, or @FILE")
-    system: str = Field("", description="a system message for all of them")
-    answer: str = Field("answer", description="column of the right answer")
+    prompt: str = Field(default="prompt", description="column of the prompt")
+    template: str = Field(default="", description="a prompt with {columns} in it, or @FILE")
+    system: str = Field(default="", description="a system message for all of them")
+    answer: str = Field(default="answer", description="column of the right answer")
     type: str = Field(
-        "",
+        default="",
         description="answer type, as in maths or choice:letters=ABCD; without one, code where there are tests, number "
         "where all answers are numbers, else text",
     )
-    tests: str = Field("", description="column of hidden tests, for programs")
-    public_tests: str = Field("", description="column of tests that verifiers may run too")
-    entry_point: str = Field("entry_point", description="column of the function's name, for programs")
-    id: str = Field("", description="column of a name for each problem; without one, its number")
-    tags: tuple[str, ...] = Field((), description="columns of the query class: level+topic")
-    limit: int | None = Field(None, ge=1, description="only the first so many problems")
+    tests: str = Field(default="", description="column of hidden tests, for programs")
+    public_tests: str = Field(default="", description="column of tests that verifiers may run too")
+    entry_point: str = Field(default="entry_point", description="column of the function's name, for programs")
+    id: str = Field(default="", description="column of a name for each problem; without one, its number")
+    tags: tuple[str, ...] = Field(default=(), description="columns of the query class: level+topic")
+    limit: int | None = Field(default=None, ge=1, description="only the first so many problems")
 
     @field_validator("tags", mode="before")
     @classmethod

@@ -43,8 +43,8 @@ class GPQA(PublishedSuite):
     }
     file: ClassVar[str] = "gpqa_diamond.csv (in dataset.zip)"
 
-    subset: Literal["diamond", "main", "extended"] = Field("diamond", description="which questions of the hub")
-    seed: int = Field(0, ge=0, description="another seed, other orders of the choices")
+    subset: Literal["diamond", "main", "extended"] = Field(default="diamond", description="which questions of the hub")
+    seed: int = Field(default=0, ge=0, description="another seed, other orders of the choices")
 
     @property
     def hub(self) -> Hub:

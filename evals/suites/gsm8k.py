@@ -36,7 +36,7 @@ class GSM8K(PublishedSuite):
     }
     file: ClassVar[str] = "test.jsonl"
 
-    split: Literal["test", "train"] = Field("test", description="which part of the hub's data set")
+    split: Literal["test", "train"] = Field(default="test", description="which part of the hub's data set")
 
     @property
     def hub(self) -> Hub:

@@ -11,7 +11,15 @@ from typing import Any, cast
 
 from ttc.errors import MissingExtra
 
-__all__ = ["create_dataset"]
+__all__ = ["create_dataset", "spread"]
+
+_APART = 1_000_003  # more than any suite looks at entries
+_SEEDS = 2**31  # numpy, which some generators use, takes no seed of more than 32 bits
+
+
+def spread(seed: int) -> int:
+    """A generator's seed for a suite's: entry i is drawn with seed + i, so neighbours would draw nearly the same."""
+    return seed * _APART % _SEEDS
 
 
 def create_dataset(name: str, *, size: int, seed: int, **settings: Any) -> Iterable[dict[str, Any]]:

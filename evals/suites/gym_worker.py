@@ -27,7 +27,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from ttc.evals.suites.gym import create_dataset
+from ttc.evals.suites.gym import create_dataset, spread
 
 __all__ = ["main", "plain_formula"]
 
@@ -172,7 +172,7 @@ def _made(name: str, size: int, seed: int, settings: dict[str, str]) -> Any:
             raise _Refused({"unknown_option": f"unknown option '{option}' of '{name}'.{hint} Known: {there}."})
         values[option] = _value(option, text, fields[option])
     try:
-        return create_dataset(name, size=size * _TRIES, seed=seed, **values)
+        return create_dataset(name, size=size * _TRIES, seed=spread(seed), **values)
     except Exception as error:  # its own checks raise AssertionError, and what they do not foresee raises anything
         kind = "" if isinstance(error, AssertionError) and str(error) else type(error).__name__
         raise _Refused({"refused": ": ".join(filter(None, (kind, str(error))))}) from None

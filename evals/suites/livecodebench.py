@@ -73,7 +73,7 @@ class LiveCodeBench(PublishedPrograms):
     }
     file: ClassVar[str] = "test.jsonl"
 
-    since: date | None = Field(None, description="only problems of contests from this day on, e.g. 2024-08-01")
+    since: date | None = Field(default=None, description="only problems of contests from this day on, e.g. 2024-08-01")
 
     @property
     def hub(self) -> Hub:

@@ -34,8 +34,8 @@ class PublishedSuite(SuiteConfig):
     about: ClassVar[dict[str, Any]]
     file: ClassVar[str] = "the data"
 
-    path: str | None = Field(None, description="a file (JSONL, JSON, CSV, Parquet), else the hub")
-    limit: int | None = Field(None, ge=1, description="only the first so many problems")
+    path: str | None = Field(default=None, description="a file (JSONL, JSON, CSV, Parquet), else the hub")
+    limit: int | None = Field(default=None, ge=1, description="only the first so many problems")
 
     @property
     @abstractmethod

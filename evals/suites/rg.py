@@ -47,8 +47,8 @@ class ReasoningGym(SuiteConfig):
     }
 
     name: str = Field(description="the data set, as in chain_sum, countdown or mini_sudoku")
-    size: int = Field(100, ge=1, le=100_000, description="problems")
-    seed: int = Field(0, ge=0, description="another seed, other problems")
+    size: int = Field(default=100, ge=1, le=100_000, description="problems")
+    seed: int = Field(default=0, ge=0, description="another seed, other problems")
 
     def load(self) -> Suite:
         """Draw the problems, in a process of its own.

@@ -35,7 +35,9 @@ class SVAMP(PublishedSuite):
     }
     file: ClassVar[str] = "SVAMP.json"
 
-    split: Literal["test", "train", "train+test"] = Field("train+test", description="which part of the hub's data set")
+    split: Literal["test", "train", "train+test"] = Field(
+        default="train+test", description="which part of the hub's data set"
+    )
 
     @property
     def hub(self) -> Hub:

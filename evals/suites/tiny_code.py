@@ -78,7 +78,7 @@ class TinyCode(SuiteConfig):
     }
     verifier: ClassVar[str] = "public_tests"
 
-    limit: int | None = Field(None, ge=1, description="only the first so many problems")
+    limit: int | None = Field(default=None, ge=1, description="only the first so many problems")
 
     def load(self) -> Suite:
         """Make the suite; the problems come with the package."""

@@ -62,8 +62,8 @@ class FreeTextAnswer(BaseModel):
     name: ClassVar[str] = "free_text"
     cue: ClassVar[str] = "\nThe answer is"
 
-    judge: bool = Field(False, description="let a model decide whether two answers mean the same")
-    model: str = Field("", description="which model of a fleet decides; by default the first")
+    judge: bool = Field(default=False, description="let a model decide whether two answers mean the same")
+    model: str = Field(default="", description="which model of a fleet decides; by default the first")
 
     @property
     def asks_model(self) -> bool:

@@ -29,9 +29,11 @@ class JsonAnswer(BaseModel):
 
     name: ClassVar[str] = "json"
 
-    field: str = Field("", description="the field whose value is the answer")
-    fields: tuple[str, ...] = Field((), description="the fields that count, as in fields=(a+b)")
-    model: type[BaseModel] | None = Field(None, description="a pydantic model that has to accept it; in Python only")
+    field: str = Field(default="", description="the field whose value is the answer")
+    fields: tuple[str, ...] = Field(default=(), description="the fields that count, as in fields=(a+b)")
+    model: type[BaseModel] | None = Field(
+        default=None, description="a pydantic model that has to accept it; in Python only"
+    )
 
     @field_validator("fields", mode="before")
     @classmethod

@@ -36,7 +36,7 @@ class RegexAnswer(BaseModel):
     name: ClassVar[str] = "regex"
 
     pattern: str = Field(min_length=1, description="what to look for; its first group, or all of it, is the answer")
-    cue: str = Field("", description="words that force an answer out of a text that was cut off")
+    cue: str = Field(default="", description="words that force an answer out of a text that was cut off")
 
     _compiled: Any = PrivateAttr(None)
 

@@ -29,8 +29,8 @@ class Agreement(TestedVerifier):
     name: ClassVar[str] = "agreement"
     joint: ClassVar[bool] = True
 
-    tests: Literal["public", "written", "both"] = Field("both", description="which tests count")
-    n: int = Field(10, ge=1, le=100, description="written tests at the most")
+    tests: Literal["public", "written", "both"] = Field(default="both", description="which tests count")
+    n: int = Field(default=10, ge=1, le=100, description="written tests at the most")
 
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
         """Return group size x tests passed per candidate, as a share of the most that could be.

@@ -45,7 +45,9 @@ class Parses(BaseModel):
     name: ClassVar[str] = "parses"
     logprobs: ClassVar[int] = 0
 
-    separator: str = Field("", description="what stands between steps, as in the strategy; left out, a blank line")
+    separator: str = Field(
+        default="", description="what stands between steps, as in the strategy; left out, a blank line"
+    )
 
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
         """Return 1 for each candidate whose program parses, else 0."""

@@ -32,7 +32,7 @@ class PythonTool(BaseModel):
 
     name: ClassVar[str] = "python"
 
-    seconds: float = Field(4.0, gt=0, le=600, description="wall-clock time of a program")
+    seconds: float = Field(default=4.0, gt=0, le=600, description="wall-clock time of a program")
 
     async def prepare(self) -> None:
         """Make sure of the sandbox.

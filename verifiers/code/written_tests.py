@@ -34,7 +34,7 @@ class WrittenTests(TestedVerifier):
     name: ClassVar[str] = "written_tests"
     joint: ClassVar[bool] = True
 
-    n: int = Field(10, ge=1, le=100, description="tests at the most")
+    n: int = Field(default=10, ge=1, le=100, description="tests at the most")
 
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
         """Return the weighted share of the tests that each candidate passes.

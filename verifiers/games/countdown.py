@@ -46,7 +46,7 @@ class Countdown(BaseModel):
     logprobs: ClassVar[int] = 0
     pass_fail: ClassVar[bool] = True
 
-    reachable: bool = Field(False, description="score 0 where the target is out of reach: solves the puzzle")
+    reachable: bool = Field(default=False, description="score 0 where the target is out of reach: solves the puzzle")
 
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:
         """Score each whole solution as its last step; 1 only for an answer that solves the puzzle.
