@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ttc.models.vllm_server import VLLMServer
     from ttc.session import Session
     from ttc.solve import solve, solve_many
+    from ttc.steps import Solution
     from ttc.strategies.plan import plan
     from ttc.strategy import Strategy
     from ttc.types import (
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
         TextAnswer,
         Usage,
     )
-    from ttc.verifier import Comparator, Critic, Verdict, Verifier
+    from ttc.verifier import Comparator, Critic, StepScorer, Verdict, Verifier
     from ttc.wrap import wrap
 
     __version__: str
@@ -87,6 +88,8 @@ __all__ = [
     "ServerUnreachable",
     "Session",
     "Simulated",
+    "Solution",
+    "StepScorer",
     "Strategy",
     "TTCError",
     "TextAnswer",
@@ -122,7 +125,7 @@ _HOMES = {
         ),
         "ttc.types",
     ),
-    **dict.fromkeys(("Comparator", "Critic", "Verdict", "Verifier"), "ttc.verifier"),
+    **dict.fromkeys(("Comparator", "Critic", "StepScorer", "Verdict", "Verifier"), "ttc.verifier"),
     **dict.fromkeys(("solve", "solve_many"), "ttc.solve"),
     "Fleet": "ttc.models.fleet",
     "Ledger": "ttc.ledger",
@@ -130,6 +133,7 @@ _HOMES = {
     "Population": "ttc.models.population",
     "Session": "ttc.session",
     "Simulated": "ttc.models.simulated",
+    "Solution": "ttc.steps",
     "Strategy": "ttc.strategy",
     "plan": "ttc.strategies.plan",
     "plan_from": "ttc.evals.tournaments",
