@@ -17,7 +17,7 @@ from ttc.strategies.choice import By, Choice
 from ttc.strategies.tree import Node, Search, Tree
 from ttc.strategies.tree_search import TreeSearch
 from ttc.types import Candidate, Query
-from ttc.verifier import refuse_joint
+from ttc.verifier import Verifier, refuse_joint
 
 __all__ = ["AbMCTS"]
 
@@ -45,15 +45,15 @@ class AbMCTS(TreeSearch):
     nodes: Literal["answers", "steps"] = Field(default="answers", description="what is grown; steps need a step scorer")
     prior: float = Field(default=0.5, gt=0, description="both parameters of the Beta priors; .5 is that of Jeffreys")
 
-    def check(self, session: Session) -> None:
-        """Make sure that the verifier scores each solution by itself, and where steps are grown, steps.
+    def accepts(self, verifier: Verifier | None) -> None:
+        """Refuse a verifier that does not score each solution by itself, or where steps are grown, no steps.
 
         Raises:
             ConfigurationError: it does not.
         """
-        refuse_joint(session.verifier, by=self.name)
+        refuse_joint(verifier, by=self.name)
         if self.nodes == "steps":
-            super().check(session)
+            super().accepts(verifier)
 
     def search(self, tree: Tree, choice: Choice) -> Search:
         """Open the search."""

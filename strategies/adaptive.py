@@ -9,10 +9,11 @@ from pydantic import Field
 from ttc.budget import Budget
 from ttc.errors import BudgetExhausted
 from ttc.session import Session
-from ttc.strategies.nested import NestedSpec, required_by
+from ttc.strategies.nested import NestedSpec, accepted_by, required_by
 from ttc.strategies.vote import Vote
 from ttc.strategy import Strategy, make_strategy
 from ttc.types import Candidate, Query
+from ttc.verifier import Verifier
 
 __all__ = ["Adaptive"]
 
@@ -39,6 +40,10 @@ class Adaptive(Strategy):
     def requires(self) -> frozenset[str]:
         """What the strategies of the table cannot work without."""
         return required_by(self.medium, self.hard)
+
+    def accepts(self, verifier: Verifier | None) -> None:
+        """Refuse a verifier that a strategy of the table cannot work with."""
+        accepted_by(verifier, self.medium, self.hard)
 
     async def solve(self, query: Query, session: Session) -> None:
         """Probe, choose a bin, and go on with the samples at hand."""

@@ -9,9 +9,10 @@ from pydantic import Field
 from ttc.session import Session
 from ttc.strategies.arena import hold
 from ttc.strategies.league_table import League as Table
-from ttc.strategies.nested import NestedSpec, required_by
+from ttc.strategies.nested import NestedSpec, accepted_by, required_by
 from ttc.strategy import Strategy
 from ttc.types import Query
+from ttc.verifier import Verifier
 
 __all__ = ["League"]
 
@@ -37,6 +38,10 @@ class League(Strategy):
     def requires(self) -> frozenset[str]:
         """A comparator, and what ``each`` cannot work without."""
         return self.needs | required_by(self.each)
+
+    def accepts(self, verifier: Verifier | None) -> None:
+        """Refuse a verifier that ``each`` cannot work with."""
+        accepted_by(verifier, self.each)
 
     async def solve(self, query: Query, session: Session) -> None:
         """Hold the league."""

@@ -10,7 +10,7 @@ from ttc.session import Session
 from ttc.strategies.vote import Vote, leads_beyond_doubt, log_odds
 from ttc.strategy import Strategy
 from ttc.types import Candidate, Query
-from ttc.verifier import refuse_joint
+from ttc.verifier import Verifier, refuse_joint
 
 __all__ = ["Majority"]
 
@@ -59,14 +59,18 @@ class Majority(Strategy):
         """A verifier, where it weighs the votes."""
         return frozenset({"verifier"} if self.weights != "equal" else ())
 
+    def accepts(self, verifier: Verifier | None) -> None:
+        """Refuse a verifier that scores candidates together, where it weighs the votes."""
+        if self.weights != "equal":
+            refuse_joint(verifier, by=self.name)
+
     async def solve(self, query: Query, session: Session) -> None:
         """Vote until all samples are in or the vote is decided."""
         vote = Vote(query.answer_type, session.rng)
         window: list[Candidate] = []
         wave = self.wave or {"beta": 8, "confidence": 8, "window": self.window}.get(self.stop)
         weighted = self.weights != "equal"
-        if weighted:
-            refuse_joint(session.verifier, by=self.name)
+        self.accepts(session.verifier)
         certain = self.certain and self.stop != "never"
         most = -log_odds(0) if self.weights == "log_odds" else 1.0
         rule = self.stop if self.stop in ("beta", "window", "confidence") else ""

@@ -10,8 +10,9 @@ from ttc.errors import BudgetExhausted
 from ttc.session import Session
 from ttc.strategy import make_strategy
 from ttc.types import Candidate
+from ttc.verifier import Verifier
 
-__all__ = ["NestedSpec", "decide", "required_by"]
+__all__ = ["NestedSpec", "accepted_by", "decide", "required_by"]
 
 
 def _known(spec: str) -> str:
@@ -26,6 +27,17 @@ NestedSpec = Annotated[str, AfterValidator(_known)]
 def required_by(*specs: str | None) -> frozenset[str]:
     """Return what the strategies of some specs cannot work without, all together; None asks for nothing."""
     return frozenset[str]().union(*(make_strategy(spec).requires() for spec in specs if spec))
+
+
+def accepted_by(verifier: Verifier | None, *specs: str | None) -> None:
+    """Refuse a verifier that one of the strategies of some specs cannot work with; None takes any.
+
+    Raises:
+        ConfigurationError: one cannot.
+    """
+    for spec in specs:
+        if spec:
+            make_strategy(spec).accepts(verifier)
 
 
 async def decide(spec: str, branch: Session) -> Candidate | None:

@@ -13,10 +13,10 @@ from pydantic import Field
 from ttc.errors import BudgetExhausted
 from ttc.session import Session
 from ttc.strategies.chain import Chain, ChainVote
-from ttc.strategies.nested import NestedSpec, decide, required_by
+from ttc.strategies.nested import NestedSpec, accepted_by, decide, required_by
 from ttc.strategy import Strategy
 from ttc.types import Candidate, Query
-from ttc.verifier import passes, refuse_joint
+from ttc.verifier import Verifier, passes, refuse_joint
 
 __all__ = ["Revision"]
 
@@ -56,9 +56,14 @@ class Revision(Strategy):
         """What the inner strategy cannot work without."""
         return required_by(self.each)
 
+    def accepts(self, verifier: Verifier | None) -> None:
+        """Refuse a verifier that scores candidates together, or that the inner strategy cannot work with."""
+        refuse_joint(verifier, by=self.name)
+        accepted_by(verifier, self.each)
+
     async def solve(self, query: Query, session: Session) -> None:
         """Let the chains grow by themselves, and consume their attempts round by round in the order of the chains."""
-        refuse_joint(session.verifier, by=self.name)
+        self.accepts(session.verifier)
         async with anyio.create_task_group() as group:
             await self.consume(query, session, group)
             group.cancel_scope.cancel()

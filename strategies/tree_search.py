@@ -17,7 +17,7 @@ from ttc.strategies.choice import By, Choice
 from ttc.strategies.tree import Node, Search, Tree
 from ttc.strategy import Strategy
 from ttc.types import Candidate, Query
-from ttc.verifier import StepScorer, passes
+from ttc.verifier import StepScorer, Verifier, passes
 
 __all__ = ["TreeSearch"]
 
@@ -91,11 +91,24 @@ class TreeSearch(Strategy):
         Raises:
             ConfigurationError: it cannot.
         """
-        if not isinstance(session.verifier, StepScorer):
-            named = getattr(session.verifier, "name", "")
+        self.accepts(session.verifier)
+
+    def accepts(self, verifier: Verifier | None) -> None:
+        """Refuse a verifier that does not score steps.
+
+        Raises:
+            ConfigurationError: it does not, or lacks what any verifier says of itself.
+        """
+        named = getattr(verifier, "name", type(verifier).__name__)
+        if not isinstance(verifier, StepScorer):
             raise ConfigurationError(
                 f"{self.name} needs a verifier that scores steps, and '{named}' does not: take process_reward, judge, "
                 "self_certainty, parses or a StepChecker of your own"
+            )
+        if lacks := [attribute for attribute in ("name", "logprobs") if not hasattr(verifier, attribute)]:
+            raise ConfigurationError(
+                f"{self.name}: step scorer '{named}' has no {' and no '.join(lacks)}: as of any verifier, 'name' is "
+                "what it is called, and 'logprobs' how many per token it reads of samples (0: none)"
             )
 
     async def expand(

@@ -52,7 +52,8 @@ async def solve(
         parent: a ledger that spans several queries. Its seconds count from the first one.
 
     Raises:
-        ConfigurationError: an unknown name, a parameter out of range, a missing verifier or comparator; before a call.
+        ConfigurationError: an unknown name, a parameter out of range, a missing verifier or comparator, or a verifier
+            that the strategy cannot work with; before a call.
     """
     query = Query.of(query)
     strategy = make_strategy(strategy)
@@ -62,6 +63,7 @@ async def solve(
             raise ConfigurationError(
                 f"strategy '{strategy.name}' needs a {need}: pass {need}='judge' (or --{need} judge)"
             )
+    strategy.accepts(verifier)
     budget = Budget.parse(budget) if isinstance(budget, str) else budget or Budget()
     ledger = Ledger(budget, parent=parent, price=model.price)
     if len(getattr(model, "models", ())) > 1 and any(x.budget.counts_tokens for x in ledger.chain()):

@@ -14,6 +14,7 @@ from ttc.types import Query
 
 if TYPE_CHECKING:
     from ttc.session import Session
+    from ttc.verifier import Verifier
 
 __all__ = ["Strategy", "make_strategy"]
 
@@ -55,6 +56,13 @@ class Strategy(BaseModel, ABC):
     def requires(self) -> frozenset[str]:
         """What this configuration cannot work without: ``verifier``, ``comparator``."""
         return self.needs
+
+    def accepts(self, verifier: Verifier | None) -> None:
+        """Refuse a verifier that this configuration cannot work with; asked before anything is paid for.
+
+        Raises:
+            ConfigurationError: it cannot; says what to take instead.
+        """
 
     @property
     def name(self) -> str:

@@ -69,6 +69,34 @@ async def test_such_a_run_is_refused_before_a_call(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("strategy", "verifier", "said"),
+    [
+        ("beam:n=2", "public_tests", "beam needs a verifier that scores steps, and 'public_tests' does not"),
+        ("adaptive:hard=(beam:n=2)", "public_tests", "beam needs a verifier that scores steps"),
+        ("knockout:n=2,each=(dvts:n=2)", "public_tests", "dvts needs a verifier that scores steps"),
+        ("ab_mcts:n=2,nodes=steps", "public_tests", "ab_mcts needs a verifier that scores steps"),
+        ("ab_mcts:n=2", "agreement:tests=public", "scores candidates together, and ab_mcts weighs each by itself"),
+        ("majority:n=2,weights=score", "agreement:tests=public", "majority weighs each by itself"),
+        ("revision", "agreement:tests=public", "revision weighs each by itself"),
+    ],
+)
+async def test_a_verifier_that_a_strategy_cannot_work_with_is_refused_before_the_others_are_paid_for(
+    strategy: str, verifier: str, said: str, tmp_path: Path
+) -> None:
+    model = Scripted(lambda _: Sample(text="2"))
+    suite = Suite("mine", [Problem(SHOWN, "2")])
+    strategies = ("best_of_n:n=2", strategy)
+    config = EvalConfig(
+        suites=(suite,), strategies=strategies, verifier=verifier, comparator="judge", runs=tmp_path, run_id="r"
+    )
+    with pytest.raises(ConfigurationError, match=said):
+        await run_eval(config, model)
+    assert model.requests == []
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.anyio
 async def test_suites_that_were_loaded_make_the_same_settings(tmp_path: Path) -> None:
     file = tmp_path / "q.jsonl"
     file.write_text('{"prompt": "1+1?", "answer": 2}\n')
