@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from ttc.errors import BudgetExhausted, ConfigurationError
-from ttc.session import KeptBack, Session
-from ttc.steps import BLANK_LINE, Aggregate, aggregated
+from ttc.reserve import KeptBack
+from ttc.session import Session
+from ttc.steps import Aggregate, Separator, aggregated, separator_of
 from ttc.strategies.choice import By, Choice
 from ttc.strategies.tree import Node, Search, Tree
 from ttc.strategy import Strategy
@@ -41,7 +42,7 @@ class TreeSearch(Strategy):
 
     needs: ClassVar[frozenset[str]] = frozenset({"verifier"})
 
-    separator: str = Field(
+    separator: Separator = Field(
         default="", description="what ends a step, as in \\n; left out, a blank line; none: its tokens alone"
     )
     step_tokens: int = Field(default=256, ge=1, description="tokens of a step at the most")
@@ -173,9 +174,7 @@ class TreeSearch(Strategy):
     @property
     def stop(self) -> str | None:
         """The stop sequence of a step; None where its tokens alone end it."""
-        if self.separator == "none":
-            return None
-        return self.separator.replace("\\n", "\n").replace("\\r", "\r").replace("\\t", "\t") or BLANK_LINE
+        return separator_of(self.separator)
 
     async def _keep_an_answer(self, query: Query, session: Session, search: Search, kept: KeptBack) -> bool:
         """Keep back what forcing an answer takes, as long as there is none; return whether anything is left beside."""

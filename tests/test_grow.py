@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.strategies.conftest import LastWord
 from ttc.budget import Budget, Price
 from ttc.errors import BudgetExhausted, ConfigurationError
+from ttc.growing import Grown
 from ttc.ledger import Ledger
 from ttc.models.scripted import Scripted
-from ttc.samples import Grown
 from ttc.session import Session
 from ttc.types import Candidate, Query, Request, Sample, Sampling
 

@@ -10,24 +10,20 @@ from typing import TYPE_CHECKING, Any, cast
 from ttc.continuation import joined, partial_message
 from ttc.equality import Deciding, SettledAnswers
 from ttc.errors import BudgetExhausted, ConfigurationError
+from ttc.growing import Continuations
 from ttc.ledger import Ledger
 from ttc.models.base import Model
 from ttc.progress import Progress
 from ttc.request import Numbered, Watch
-from ttc.samples import Continuations, Samples, ScoredSamples, Taken
+from ttc.samples import Samples, ScoredSamples, Taken
 from ttc.seeds import hashed
-from ttc.types import AnswerType, Candidate, ForcedAnswer, Message, Query, Request, Sample, Sampling
+from ttc.types import Candidate, ForcedAnswer, Message, Query, Request, Sample, Sampling
 from ttc.verifier import Comparator, Verifier
 
 if TYPE_CHECKING:
     from ttc.session import Session
 
 __all__ = ["NO_VERIFIER", "Drawing"]
-
-SHORT = 3
-"""Words of an answer that ends a solution at the end of a step; a longer one may be a sentence of its working."""
-
-_CLOSING = " .,;:!?*_`'\")]}>$"
 
 #: fields of a request body that are meant for answers, and would fight the choice that a judge is held to
 _SHAPE_ANSWERS = frozenset(
@@ -382,18 +378,6 @@ class Drawing:
             return candidate
         return await self._settle(self._read(candidate.sample))
 
-    def _is_over(self, sample: Sample, added: Sample, before: Sample | None, cue: str) -> bool:
-        """Whether a solution that grows step by step is over.
-
-        It is where the model ended it, ends a step with the answer, or twice in a row has nothing to say between two
-        separators: servers that do not tell which stop sequence it was end every text as if it were a step.
-        """
-        if sample.finish != "step":
-            return sample.finish == "stop"
-        if not (added.text + added.reasoning).strip():
-            return before is not None and bool(cue) and (before.text or before.reasoning).endswith(cue)
-        return bool(self.query.answer_type.cue) and _ends_with_answer(self.query.answer_type, added.text)
-
     async def _settle(self, candidate: Candidate) -> Candidate:
         """Decide which earlier answers a new one is the same as, where that takes time; returns the candidate."""
         if self._settled is not None and candidate.answer is not None:
@@ -424,19 +408,6 @@ class Drawing:
 
 
 NO_VERIFIER = "scoring needs a verifier: pass verifier='self_certainty' or 'judge'"
-
-
-def _ends_with_answer(answer_type: AnswerType, step: str) -> bool:
-    """Whether the last line of a step marks an answer and ends with it.
-
-    A step that says how many steps the answer takes, or is headed like one, only looks so; a whole text is read at its
-    last mark, and this one has not come to it yet.
-    """
-    line = step.rstrip().rpartition("\n")[2]
-    answer = answer_type.extract(line) if answer_type.concludes(line) else None
-    if answer is None or len(answer.split()) > SHORT:
-        return False
-    return line.rstrip(_CLOSING).endswith(answer.rstrip(_CLOSING))
 
 
 def _event(event: str, tokens: int, candidate: Candidate) -> dict[str, Any]:

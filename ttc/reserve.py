@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from copy import copy
+from math import inf
+from typing import TYPE_CHECKING
+
+import anyio
+
 from ttc.budget import Budget, Price
 from ttc.ledger import Lease, Ledger
 
-__all__ = ["Reserve", "reserve"]
+if TYPE_CHECKING:
+    from ttc.session import Session
+
+__all__ = ["KeptBack", "Reserve", "reserve"]
 
 
 def reserve(ledger: Ledger, *, generated: int, prompt: int, price: Price | None) -> Reserve | None:
@@ -80,3 +91,56 @@ class Reserve(Ledger):
                 promised = x._priced.setdefault(price, [0, 0])
                 promised[0] += times * prompt
                 promised[1] += times * generated
+
+
+class KeptBack:
+    """One call's worth of budget and time that nobody else can take, as long as it is kept."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._reserve: Reserve | None = None
+
+    def keep(self, generated: int, *, prompt: int = 0) -> bool:
+        """Keep back one call, instead of what was kept by now; return False where nothing is left beside it.
+
+        It is kept even then, as long as there is so much.
+
+        Args:
+            generated: tokens that it may generate.
+            prompt: tokens that it reads; counted where total tokens or dollars are limited.
+        """
+        self.drop()
+        s = self._session
+        self._reserve = reserve(
+            s._ledger, generated=generated, prompt=prompt, price=s._model.price_of(s.sampling.model)
+        )
+        short = self._reserve is None or self._reserve.is_all
+        s.progress.out_of_budget = s.progress.out_of_budget or short
+        return not short
+
+    def drop(self) -> None:
+        """Keep nothing back any more."""
+        if self._reserve is not None:
+            self._reserve.drop()
+            self._reserve = None
+
+    @contextmanager
+    def time(self, seconds: float) -> Generator[bool]:
+        """Give the block up when no more than ``seconds`` are left; yields whether there is more at all."""
+        left = self._session.seconds_left - seconds
+        if left == inf or not seconds:
+            yield True
+            return
+        with anyio.move_on_after(max(left, 0)) as clock:
+            yield left > 0
+        if left <= 0 or clock.cancelled_caught:
+            self._session.progress.out_of_time = True
+
+    @property
+    def session(self) -> Session:
+        """The session whose next call is let in to what was kept back, before all others."""
+        if self._reserve is None:
+            return self._session
+        child = copy(self._session)
+        child._ledger = self._reserve
+        return child

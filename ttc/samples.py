@@ -1,21 +1,16 @@
-"""The samples of one draw: issued all at once or in waves, handed on in issue order, scored as they arrive.
-
-A draw of continuations is one too: each goes on from a text of its own, and all of them are under way at once.
-"""
+"""The samples of one draw: issued all at once or in waves, handed on in issue order, scored as they arrive."""
 
 from __future__ import annotations
 
 from bisect import bisect
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import groupby
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 
-from ttc.continuation import joined
 from ttc.errors import BudgetExhausted
 from ttc.models.base import SampleStream
 from ttc.request import Numbered
@@ -24,7 +19,7 @@ from ttc.types import Candidate, Request, Sample
 if TYPE_CHECKING:
     from ttc.session import Session
 
-__all__ = ["Continuations", "Grown", "Samples", "ScoredSamples", "Taken"]
+__all__ = ["Draw", "Samples", "ScoredSamples", "Taken"]
 
 
 @dataclass(slots=True)
@@ -42,7 +37,7 @@ class Taken:
         self.longest = max(self.longest, tokens)
 
 
-class _Draw:
+class Draw:
     """Samples of one draw in issue order, as many at a time as were asked for or as the budget carries."""
 
     def __init__(
@@ -173,7 +168,7 @@ class _Draw:
         return max((taken.tokens + cap) // (taken.samples + 1), taken.longest)
 
 
-class Samples(_Draw):
+class Samples(Draw):
     """Candidates of one :meth:`ttc.session.Session.sample`, in issue order unless it was asked for otherwise."""
 
     def __aiter__(self) -> Self:
@@ -185,77 +180,6 @@ class Samples(_Draw):
         s, sample = self._session, await self._next()
         candidate = s._count(s._read(sample))
         return candidate if s._settled is None else await s._settle(candidate)
-
-
-class Grown(NamedTuple):
-    """One continuation.
-
-    Attributes:
-        position: of what it goes on from, in what was asked to be continued.
-        candidate: the longer text, or the failed sample.
-        added: what the call brought.
-        over: the solution ends here: the model ended it, or it has answered.
-    """
-
-    position: int
-    candidate: Candidate
-    added: Sample
-    over: bool = False
-
-
-class Continuations(_Draw):
-    """What came of one :meth:`ttc.session.Session.grow`, in the order of what was to be continued."""
-
-    def __init__(
-        self,
-        session: Session,
-        parents: Sequence[Candidate | None],
-        requests: Sequence[Request],
-        *,
-        cues: Sequence[str],
-        like: Taken | None = None,
-    ) -> None:
-        """Describe a draw; equal requests are neighbours, and one object."""
-        super().__init__(session, max(requests, key=_characters), len(requests), whole=True)
-        self._taken = replace(like) if like else self._taken
-        self._parents = parents
-        self._requests = requests
-        self._cues = cues
-        self._positions: dict[int, int] = {}  # by seed: requests that the budget refuses are left out
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Grown:
-        sample = await self._next()
-        s, position = self._session, self._positions[sample.seed]
-        s._count(Candidate(None, sample), note=False)
-        s.progress.drawn += 1
-        s.progress.cut += sample.finish == "cut"
-        parent, cue = self._parents[position], self._cues[position]
-        if not sample.ok:
-            return Grown(position, Candidate(None, sample), sample)
-        text, before = sample, None
-        if parent is not None:
-            before = parent.sample
-            text = replace(joined(before, sample, cue, close_thought=False), index=sample.index, seed=sample.seed)
-        over = s._is_over(text, sample, before, cue)
-        candidate = s._read(text) if over else Candidate(None, text)
-        return Grown(position, await s._settle(candidate), sample, over)
-
-    def _ends(self, sample: Sample) -> bool:
-        return True
-
-    def _batches(self, start: int, stop: int) -> Iterator[Numbered]:
-        for _, group in groupby(range(start, stop), key=lambda i: id(self._requests[i])):
-            positions = list(group)
-            batch = self._session._numbered(self._requests[positions[0]], len(positions))
-            self._positions.update(zip(map(batch.seed, batch.positions), positions, strict=True))
-            yield batch
-
-
-def _characters(request: Request) -> int:
-    return sum(len(str(message.get("content", ""))) for message in request.messages)
 
 
 @dataclass(slots=True, eq=False)

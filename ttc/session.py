@@ -6,7 +6,6 @@ import random
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from copy import copy
-from math import inf
 from typing import Any, cast
 
 import anyio
@@ -17,14 +16,14 @@ from ttc.errors import ConfigurationError
 from ttc.foreign import ForeignLease, lease_foreign
 from ttc.ledger import Ledger
 from ttc.progress import Progress, Proposal
-from ttc.reserve import Reserve, reserve
+from ttc.reserve import KeptBack
 from ttc.seeds import hashed
 from ttc.steps import Solution
 from ttc.tool import Tool, ToolResult
 from ttc.types import Candidate, Message
 from ttc.verifier import Critic, StepScorer, Verdict, Verifier, in_unit, is_joint
 
-__all__ = ["KeptBack", "Session"]
+__all__ = ["Session"]
 
 SHOWN = 400
 """Characters of a tool's output that the trace keeps: its end."""
@@ -285,59 +284,6 @@ class Session(Drawing):
     def merge(self, branch: Session, event: str = "branch", **data: Any) -> None:
         """Count what a branch did as consumed here, and note it as one event of the trace with the branch's in it."""
         self.progress.merge(branch._name, event, data)
-
-
-class KeptBack:
-    """One call's worth of budget and time that nobody else can take, as long as it is kept."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._reserve: Reserve | None = None
-
-    def keep(self, generated: int, *, prompt: int = 0) -> bool:
-        """Keep back one call, instead of what was kept by now; return False where nothing is left beside it.
-
-        It is kept even then, as long as there is so much.
-
-        Args:
-            generated: tokens that it may generate.
-            prompt: tokens that it reads; counted where total tokens or dollars are limited.
-        """
-        self.drop()
-        s = self._session
-        self._reserve = reserve(
-            s._ledger, generated=generated, prompt=prompt, price=s._model.price_of(s.sampling.model)
-        )
-        short = self._reserve is None or self._reserve.is_all
-        s.progress.out_of_budget = s.progress.out_of_budget or short
-        return not short
-
-    def drop(self) -> None:
-        """Keep nothing back any more."""
-        if self._reserve is not None:
-            self._reserve.drop()
-            self._reserve = None
-
-    @contextmanager
-    def time(self, seconds: float) -> Generator[bool]:
-        """Give the block up when no more than ``seconds`` are left; yields whether there is more at all."""
-        left = self._session.seconds_left - seconds
-        if left == inf or not seconds:
-            yield True
-            return
-        with anyio.move_on_after(max(left, 0)) as clock:
-            yield left > 0
-        if left <= 0 or clock.cancelled_caught:
-            self._session.progress.out_of_time = True
-
-    @property
-    def session(self) -> Session:
-        """The session whose next call is let in to what was kept back, before all others."""
-        if self._reserve is None:
-            return self._session
-        child = copy(self._session)
-        child._ledger = self._reserve
-        return child
 
 
 def _encodable(text: str) -> str:
