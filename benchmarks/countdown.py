@@ -14,6 +14,8 @@ The table: solved (accuracy by reasoning-gym's own scorer, 95% interval), thinki
 with what it solves and costs ('fewer': the largest N that was run costs less), the paired difference with its 95%
 interval over problems, and all tokens that were read and generated (a search reads its prompt again at each step; most
 of that comes from the prefix cache).
+
+No puzzle on which the suite's prompt was tuned (``TUNED_ON``) is among the problems.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -33,12 +35,14 @@ from ttc.evals.config import EvalConfig
 from ttc.evals.records import UnitRecord
 from ttc.evals.runner import RunProgress, run_eval
 from ttc.evals.store import read_units
+from ttc.evals.suite import Problem, Suite, load_suite
+from ttc.evals.suites.countdown import puzzle_key
 from ttc.models.base import LiveModel
 from ttc.models.scripted import Scripted
 from ttc.statistics import mean, paired_difference
 from ttc.strategy import make_strategy
 from ttc.types import Sampling
-from ttc.verifiers.games import RandomPlayer
+from ttc.verifiers.games import RandomPlayer, read_puzzle
 
 CHECKERS = {"rules": "countdown", "oracle": "countdown:reachable=true"}
 STEPS = "separator=\\n,step_tokens=24,max_steps=4"
@@ -50,6 +54,9 @@ SEARCHES = (
     "best_first:n=16,m=4,wave=2,solutions=64",
     "best_first:n=32,m=4,wave=2,solutions=64",
 )
+
+TUNED_ON = "countdown:numbers=3,size=20,seed=50"
+"""The problems on which the prompt of ``countdown`` was tuned: no accuracy is reported on them."""
 
 COLUMNS = (
     "search",
@@ -77,6 +84,23 @@ class At:
     def solved(self) -> str:
         found = mean(self.right)
         return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def untuned(spec: str, *, size: int, seed: int, tuned: str = TUNED_ON) -> tuple[Suite, int]:
+    """Draw so many puzzles, none of which the suite ``tuned`` holds (target and numbers, in any order).
+
+    Returns them, and how many were left out on the way.
+    """
+    known = {_puzzle(problem) for problem in load_suite(tuned).problems}
+    drawn = load_suite(f"{spec}{',' if ':' in spec else ':'}size={size + len(known)},seed={seed}")
+    kept = [problem for problem in drawn.problems if _puzzle(problem) not in known][:size]
+    left_out = drawn.problems.index(kept[-1]) + 1 - size
+    return replace(drawn, name=f"{spec} without {tuned}", problems=kept), left_out
+
+
+def _puzzle(problem: Problem) -> object:
+    puzzle = read_puzzle(problem.query.prompt)
+    return puzzle and puzzle_key(puzzle)
 
 
 def whole(units: Sequence[UnitRecord]) -> At:
@@ -129,7 +153,7 @@ def table(
     return rows
 
 
-async def measure(model: LiveModel, suite: str, args: argparse.Namespace) -> None:
+async def measure(model: LiveModel, suite: Suite, args: argparse.Namespace) -> None:
     """Run everything on a suite, and print the table."""
     began, found = time.perf_counter(), dict[str, Sequence[UnitRecord]]()
     with tempfile.TemporaryDirectory() as runs:
@@ -152,7 +176,7 @@ async def measure(model: LiveModel, suite: str, args: argparse.Namespace) -> Non
     for row in (COLUMNS, ["-" * w for w in widths], *rows):
         print("| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |", flush=True)
     problems = len({u.problem for u in found["rules"]})
-    print(f"{problems} problems of {suite}, T={args.temperature}, {time.perf_counter() - began:.0f} s\n", flush=True)
+    print(f"{problems} problems, T={args.temperature}, {time.perf_counter() - began:.0f} s\n", flush=True)
 
 
 def tell(progress: RunProgress) -> None:
@@ -169,14 +193,14 @@ async def main(args: argparse.Namespace) -> None:
     """Play, simulated or for real."""
     if args.simulated:
         for illegal in (0.0, 0.4):
-            print(f"a player by lot, P(wrong arithmetic) = {illegal}")
             model = Scripted(RandomPlayer(illegal=illegal), interval=64)
-            suite = f"game24:size={args.problems},seed={args.suite_seed}"
-            await measure(model, suite, args)
+            spec = f"game24:size={args.problems},seed={args.suite_seed}"
+            print(f"a player by lot, P(wrong arithmetic) = {illegal}, on {spec}")
+            await measure(model, load_suite(spec), args)
         return
+    suite, left_out = untuned(args.suite, size=args.problems, seed=args.suite_seed)
     async with connect(args.base_url, None, up=None if args.base_url else "smollm2") as model:
-        suite = f"{args.suite},size={args.problems},seed={args.suite_seed}"
-        print(f"{model.name} on {suite}")
+        print(f"{model.name} on {args.suite},seed={args.suite_seed}; left out: {left_out} of {TUNED_ON}")
         await measure(model, suite, args)
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.countdown import TUNED_ON, untuned
 from ttc.errors import ConfigurationError
 from ttc.evals.config import EvalConfig
 from ttc.evals.runner import run_eval
 from ttc.evals.store import read_units
 from ttc.evals.suite import Problem, Suite, load_suite
-from ttc.evals.suites.countdown import _SHOWN, _SHOWN_24, Countdown, Game24
+from ttc.evals.suites.countdown import _SHOWN, _SHOWN_24, Countdown, Game24, puzzle_key
 from ttc.evals.suites.gym_grader import RGGrader
 from ttc.ledger import Ledger
 from ttc.models.scripted import Scripted
@@ -59,10 +60,10 @@ def told(moves: Sequence[object]) -> str:
 @pytest.mark.parametrize("spec", SPECS)
 def test_no_puzzle_is_asked_twice_or_shown(spec: str) -> None:
     suite = load_suite(spec)
-    asked = [(tuple(sorted(p.numbers)), p.target) for p in map(puzzle, suite.problems)]
+    asked = [puzzle_key(p) for p in map(puzzle, suite.problems)]
     shown = [read_puzzle(str(m["content"])) for m in suite.problems[0].query.messages[:-1]]
     assert len(set(asked)) == len(asked) == int(spec.rpartition("=")[2])
-    assert {(tuple(sorted(p.numbers)), p.target) for p in shown if p}.isdisjoint(asked)
+    assert {puzzle_key(p) for p in shown if p}.isdisjoint(asked)
     assert len({p.query.id for p in suite.problems}) == len(asked)
 
 
@@ -130,6 +131,27 @@ def test_what_cannot_be_drawn_is_one_clear_line(spec: str, says: str) -> None:
 
 def test_they_name_their_checker() -> None:
     assert Countdown.verifier == Game24.verifier == "countdown"
+
+
+# -- what the benchmark leaves out ------------------------------------------------------------------------------------
+
+
+def test_the_benchmark_draws_on_for_every_puzzle_that_it_leaves_out() -> None:
+    suite, left_out = untuned("countdown", size=30, seed=4, tuned="countdown:size=10,seed=4")
+    assert left_out == 10
+    assert suite.problems == load_suite("countdown:size=40,seed=4").problems[10:]
+
+
+def test_the_benchmark_leaves_out_what_the_prompt_was_tuned_on_in_any_order_of_its_numbers() -> None:
+    tuned = load_suite(TUNED_ON).problems
+    suite, left_out = untuned("countdown", size=60, seed=0)
+    drawn = load_suite(f"countdown:size={60 + left_out},seed=0").problems
+    gone = [p for p in drawn if p not in suite.problems]
+    assert len(suite.problems) == 60
+    assert {puzzle_key(puzzle(p)) for p in suite.problems}.isdisjoint(puzzle_key(puzzle(p)) for p in tuned)
+    assert {puzzle_key(puzzle(p)) for p in gone} <= {puzzle_key(puzzle(p)) for p in tuned}
+    assert len(gone) == left_out >= 6
+    assert {p.query.prompt for p in gone} - {p.query.prompt for p in tuned}  # the same numbers in another order
 
 
 # -- checker and grader -----------------------------------------------------------------------------------------------

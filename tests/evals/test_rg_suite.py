@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -17,6 +18,7 @@ from ttc.evals.config import EvalConfig
 from ttc.evals.runner import run_eval
 from ttc.evals.store import read_units
 from ttc.evals.suite import Suite, load_suite
+from ttc.evals.suites.gym import spread
 from ttc.evals.suites.gym_grader import GymProcess, RGGrader, shared_process
 from ttc.evals.suites.gym_worker import plain_formula
 from ttc.evals.suites.rg import ReasoningGym
@@ -51,6 +53,26 @@ def test_the_same_seed_draws_the_same_and_another_seed_others() -> None:
     first, again, other = (load_suite(f"rg:chain_sum,size=20,seed={seed}") for seed in (1, 1, 2))
     assert first.digest() == again.digest() != other.digest()
     assert golds(load_suite("rg:chain_sum,size=5,seed=1")) == golds(first)[:5]
+
+
+@pytest.mark.parametrize("name", ["chain_sum", "basic_arithmetic", "pool_matrix"])
+def test_neighbouring_seeds_share_next_to_no_problems(name: str) -> None:
+    first, other = ({p.query.prompt for p in load_suite(f"rg:{name},seed={seed}").problems} for seed in (0, 1))
+    assert len(first) == len(other) == 100
+    assert len(first & other) <= 3  # small sums come again by chance
+
+
+def test_seeds_are_spread_as_far_as_a_suite_looks_and_stay_within_32_bits() -> None:
+    seeds = sorted(map(spread, range(2000)))
+    assert all(b - a > 1_000_000 for a, b in pairwise(seeds))
+    assert 0 <= spread(10**12) < 2**31
+    assert len(load_suite(f"rg:pool_matrix,size=3,seed={10**12}").problems) == 3  # numpy takes no more
+
+
+def test_ids_and_the_run_card_hold_the_seed_that_was_asked_for() -> None:
+    suite = load_suite("rg:chain_sum,size=2,seed=7")
+    assert [p.query.id for p in suite.problems] == ["rg/chain_sum/7/0", "rg/chain_sum/7/1"]
+    assert suite.info["seed"] == 7
 
 
 @pytest.mark.parametrize("name", ["word_ladder", "isomorphic_strings", "ransom_note", "polynomial_multiplication"])
