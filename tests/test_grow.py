@@ -15,7 +15,9 @@ from ttc.budget import Budget, Price
 from ttc.errors import BudgetExhausted, ConfigurationError
 from ttc.growing import Grown
 from ttc.ledger import Ledger
+from ttc.models.population import Population
 from ttc.models.scripted import Scripted
+from ttc.models.simulated import Lengths, Simulated
 from ttc.session import Session
 from ttc.types import Candidate, Query, Request, Sample, Sampling
 
@@ -185,6 +187,25 @@ async def test_what_was_kept_back_is_there_at_the_end(budget: Budget, beside: bo
         answer = await kept.session.generate(max_tokens=16)
     assert answer.sample.usage.generated == 16
     assert sum(of._ledger.calls.values()) == used + 1
+
+
+@pytest.mark.anyio
+async def test_a_model_that_takes_no_time_is_let_in_to_what_was_kept_as_well() -> None:
+    population = Population(p=0.5)
+    of = Session(
+        population.query(0),
+        Simulated(population, lengths=Lengths(mean=20)),
+        Ledger(Budget(generated_tokens=50)),
+        sampling=Sampling(max_tokens=64),
+    )
+    with of.keeping_back() as kept:
+        assert kept.keep(20)
+        assert (await of.generate()).sample.usage.generated == 20
+        with pytest.raises(BudgetExhausted):
+            await of.generate()
+        assert kept.session.tokens_left == 30
+        assert (await kept.session.generate()).sample.usage.generated == 20
+    assert of.tokens_left == 10
 
 
 @pytest.mark.anyio

@@ -12,6 +12,7 @@ import anyio
 
 from ttc.budget import Budget, Price
 from ttc.ledger import Lease, Ledger
+from ttc.types import Usage
 
 if TYPE_CHECKING:
     from ttc.session import Session
@@ -59,6 +60,20 @@ class Reserve(Ledger):
         if self._kept is not None:
             self._keep(-1, *self._kept)
             self._kept = None
+
+    def left(self, prompt: int = 0, *, calls: int = 1, price: Price | None = None) -> int | None:
+        """Generated tokens that its call could be granted now, what was kept back among them; None: no limit."""
+        if self._kept is None:
+            return super().left(prompt, calls=calls, price=price)
+        self._keep(-1, *self._kept)
+        left = super().left(prompt, calls=calls, price=price)
+        self._keep(1, *self._kept)
+        return left
+
+    def pay(self, kind: str, usage: Usage, *, price: Price | None = None) -> None:
+        """Charge a call that took no time, out of what was kept back."""
+        self.drop()
+        super().pay(kind, usage, price=price)
 
     async def lease(
         self,

@@ -132,5 +132,6 @@ def assert_kept(ledger: Ledger) -> None:
 def assert_nothing_is_promised(ledger: Ledger) -> None:
     """Every lease came back, and nobody waits for one."""
     assert (ledger._leased_generated, ledger._leased_prompt, ledger._leased_calls) == (0, 0, 0)
+    assert ledger._held_generated == 0
     assert all(promised == [0, 0] for promised in ledger._priced.values())
     assert not ledger._waiting
