@@ -48,6 +48,53 @@ def test_a_strategy_comes_with_parameters_cost_and_paper() -> None:
     assert knockout["needs"] == ["comparator"]
 
 
+def test_a_tree_search_needs_a_step_scorer_and_verifiers_say_whether_they_are_one() -> None:
+    strategies = {entry["name"]: entry for entry in catalogue(What.STRATEGIES)["strategies"]}
+    for name in ("beam", "best_first", "dvts", "lookahead", "mcts", "particle_filter"):
+        assert (strategies[name]["needs"], strategies[name]["step_scorer"]) == (["verifier"], True)
+    for name in ("best_of_n", "ab_mcts", "knockout", "majority", "adaptive", "revision"):
+        assert not strategies[name]["step_scorer"]  # ab_mcts grows answers by default
+    verifiers = {entry["name"]: entry["scores_steps"] for entry in catalogue(What.VERIFIERS)["verifiers"]}
+    assert {name for name in ("judge", "self_certainty", "process_reward", "parses") if verifiers[name]} == {
+        "judge",
+        "self_certainty",
+        "process_reward",
+        "parses",
+    }
+    assert not verifiers["public_tests"]
+    assert not verifiers["agreement"]
+
+
+def test_people_see_which_strategies_need_a_step_scorer_and_which_verifiers_are_one() -> None:
+    def sections(what: str) -> dict[str, str]:
+        shown = RUN.invoke(app, ["list", what], env={"COLUMNS": "80"}).stdout
+        return {part.splitlines()[0]: part for part in shown.split("\n\n")}
+
+    strategies, verifiers = sections("strategies"), sections("verifiers")
+    assert "needs: a step scorer" in strategies["beam"]
+    assert "needs: a verifier" in strategies["best_of_n"]
+    assert "needs: a comparator" in strategies["knockout"]
+    assert "scores steps as well" in verifiers["judge"]
+    assert "scores steps" not in verifiers["public_tests"]
+
+
+def test_an_empty_default_is_no_none() -> None:
+    shown = " ".join(RUN.invoke(app, ["list", "strategies"], env={"COLUMNS": "80"}).stdout.split())
+    assert 'separator="" ' in shown
+    assert "separator=none " not in shown
+    assert 'models="" ' in shown
+    assert "wave=none " in shown
+
+
+def test_a_strategy_of_another_package_is_listed_whatever_it_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Any, verifier: Any) -> None:
+        raise RuntimeError("it fails")
+
+    monkeypatch.setattr(registry.load("strategy", "single"), "accepts", broken)
+    single = next(e for e in catalogue(What.STRATEGIES)["strategies"] if e["name"] == "single")
+    assert not single["step_scorer"]
+
+
 def test_everything_of_ours_says_what_it_does() -> None:
     for kind, entries in catalogue().items():
         for entry in entries:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from ttc import registry
 from ttc.errors import TTCError, UnknownName
+from ttc.verifier import make_verifier
 
 __all__ = ["What", "catalogue", "list_command"]
 
@@ -73,10 +74,11 @@ def catalogue(what: What = What.ALL) -> dict[str, list[dict[str, Any]]]:
     """Return what is registered as plain data, by kind.
 
     Every entry has ``name``, ``description`` and ``parameters`` (each with ``name``, ``type``, ``default``,
-    ``range`` and ``description``). Strategies add ``cost``, ``paper``, ``needs`` and ``prefix_valid``. Suites add
-    ``ready`` and ``missing`` (what has to be got first, and how), ``origin`` (``hub`` where the first load needs the
-    network), ``form`` (how it is written on the command line), and what is known of them: ``licence``, ``released``,
-    ``size``, ``home``, ``paper``. One that cannot be imported has its ``error`` in their place.
+    ``range`` and ``description``). Strategies add ``cost``, ``paper``, ``needs``, ``prefix_valid`` and ``step_scorer``
+    (its verifier has to score steps, as it is by default), verifiers ``scores_steps``. Suites add ``ready`` and
+    ``missing`` (what has to be got first, and how), ``origin`` (``hub`` where the first load needs the network),
+    ``form`` (how it is written on the command line), and what is known of them: ``licence``, ``released``, ``size``,
+    ``home``, ``paper``. One that cannot be imported has its ``error`` in their place.
     """
     kinds = [w for w in _KINDS if what in (w, What.ALL)]
     return {w.value: [_entry(_KINDS[w], name) for name in registry.names(_KINDS[w])] for w in kinds}
@@ -94,9 +96,22 @@ def _entry(kind: str, name: str) -> dict[str, Any]:
         for fact in ("cost", "paper", "prefix_valid"):
             entry[fact] = getattr(thing, fact, "")
         entry["needs"] = sorted(getattr(thing, "needs", ()))
+        # Asked about one of ours that scores steps, and one that does not.
+        entry["step_scorer"] = _accepts(thing, "self_certainty") and not _accepts(thing, "public_tests")
+    elif kind == "verifier":
+        entry["scores_steps"] = hasattr(thing, "score_steps")
     elif kind == "suite":
         entry |= _about_suite(name, thing)
     return entry
+
+
+def _accepts(strategy: Any, verifier: str) -> bool:
+    """Whether a strategy, as it is by default, works with a verifier."""
+    try:
+        strategy().accepts(make_verifier(verifier))
+    except Exception:  # that of another package may have parameters without a default, or fail in any way
+        return False
+    return True
 
 
 def _about_suite(name: str, suite: Any) -> dict[str, Any]:
@@ -216,7 +231,10 @@ def _lines(entry: dict[str, Any]) -> Iterator[Text]:
         if entry.get(fact) and entry[fact] not in entry.get("missing", ""):  # said once is enough
             yield Text.assemble((f"{fact}: ", "dim"), entry[fact])
     if entry.get("needs"):
-        yield Text.assemble(("needs: ", "dim"), f"a {' and a '.join(entry['needs'])}")
+        needs = ["step scorer" if n == "verifier" and entry["step_scorer"] else n for n in entry["needs"]]
+        yield Text.assemble(("needs: ", "dim"), f"a {' and a '.join(needs)}")
+    if entry.get("scores_steps"):
+        yield Text("scores steps as well: tree searches work with it")
     if "ready" in entry:
         yield {
             "ready": Text("can run now", "green"),
@@ -231,4 +249,6 @@ def _default(parameter: dict[str, Any]) -> str:
         return "required"
     if isinstance(default, str) and default.startswith("["):
         return default.replace(",", ", ")  # so that a long list is wrapped between two of its values
-    return str(default).lower() if isinstance(default, bool) else "none" if default in (None, "") else str(default)
+    if default == "":
+        return '""'
+    return str(default).lower() if isinstance(default, bool) else "none" if default is None else str(default)
