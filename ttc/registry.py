@@ -62,8 +62,10 @@ def parse_spec(what: str, spec: str, *, positional: str = "") -> tuple[str, dict
         spec: the text.
         positional: the parameter whose value may come first without its name, as in ``file:mine.jsonl,type=maths``.
 
+    Blanks around a value do not count, unless it stands in brackets; newlines and tabs do.
+
     Raises:
-        ConfigurationError: a part is not of the form ``parameter=value``.
+        ConfigurationError: a part is not of the form ``parameter=value``, or its value is nothing but blanks.
     """
     name, _, rest = spec.partition(":")
     parameters: dict[str, Any] = {}
@@ -77,7 +79,9 @@ def parse_spec(what: str, spec: str, *, positional: str = "") -> tuple[str, dict
             key, equals, value = positional, "=", part
         if not equals or not key.strip():
             raise ConfigurationError(f"{what} '{spec}': '{part}' is not of the form parameter=value")
-        value = value.strip()
+        if value and not value.strip(" "):
+            raise ConfigurationError(f"{what} '{spec}': the value of '{key.strip()}' is blank; in brackets it counts")
+        value = value.strip(" ")  # a newline may be the value
         parameters[key.strip()] = value[1:-1] if value.startswith("(") and value.endswith(")") else value
     return name.strip(), parameters
 
@@ -90,7 +94,7 @@ def _parts(text: str) -> Iterator[str]:
         if depth < 0:
             raise ValueError(f"'{c}' closes no bracket")
         if (c == "," and not depth) or i == len(text):
-            if part := text[start:i].strip():
+            if (part := text[start:i]).strip():
                 yield part
             start = i + 1
     if depth:

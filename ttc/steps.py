@@ -6,11 +6,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator
 
 from ttc.types import Sample
 
-__all__ = ["BLANK_LINE", "Aggregate", "Solution", "aggregated", "join_steps", "split_steps"]
+__all__ = [
+    "BLANK_LINE",
+    "Aggregate",
+    "Separator",
+    "Solution",
+    "aggregated",
+    "as_written",
+    "join_steps",
+    "separator_of",
+    "split_steps",
+]
 
 BLANK_LINE = "\n\n"
 """What stands between two steps where nothing else is said: how models that reason write, and how a step is stopped."""
@@ -18,6 +30,35 @@ BLANK_LINE = "\n\n"
 _BLANK_LINES = re.compile(
     r"\n\s*\n"
 )  # linear: it starts at line ends alone, and fails only where no second one follows
+
+_ESCAPE = re.compile(r"\\(?:([nrt])|x([0-9a-f]{2}))")
+_LOST = re.compile(r"[\n\r\t,()\[\]{}]|^ +| +$")  # what a spec reads in another way, or strips
+
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def as_written(separator: str) -> str:
+    r"""Return a separator as it stands in a spec: ``\n`` for a real newline, ``\x2c`` for a comma, which would end it.
+
+    One that is written so already stays as it is.
+    """
+    names = {c: f"\\{name}" for name, c in _ESCAPED.items()}
+    return _LOST.sub(lambda found: "".join(names.get(c, f"\\x{ord(c):02x}") for c in found[0]), separator)
+
+
+def separator_of(written: str) -> str | None:
+    r"""Return what stands between two steps, and stops one: a blank line for an empty separator, nothing for ``none``.
+
+    In all others ``\n``, ``\r`` and ``\t`` are a newline, a carriage return and a tab, and ``\x2c`` is the character of
+    that number; every other backslash is one. So ``\x5cn`` is a backslash and an n.
+    """
+    if written == "none":
+        return None
+    return _ESCAPE.sub(lambda found: _ESCAPED[found[1]] if found[1] else chr(int(found[2], 16)), written) or BLANK_LINE
+
+
+Separator = Annotated[str, AfterValidator(as_written)]
+"""A parameter that says what stands between two steps, kept as a spec has it; :func:`separator_of` reads it."""
 
 Aggregate = Literal["last", "min", "product", "mean"]
 """How a solution's score is made of those of its steps."""
@@ -41,7 +82,7 @@ class Solution:
     over: bool = True
 
     @classmethod
-    def of(cls, text: str, separator: str = BLANK_LINE) -> Self:
+    def of(cls, text: str, separator: str | None = BLANK_LINE) -> Self:
         """Split a whole text into its steps."""
         return cls(tuple(split_steps(text, separator)))
 
@@ -70,12 +111,16 @@ def aggregated(scores: Sequence[float], how: Aggregate) -> float:
             return sum(scores) / len(scores)
 
 
-def split_steps(text: str, separator: str = BLANK_LINE) -> list[str]:
+def split_steps(text: str, separator: str | None = BLANK_LINE) -> list[str]:
     """Split a text into its steps; empty ones are dropped, so a text without words has none.
 
-    At the default separator lines of white space count as blank, and several blank lines as one.
+    At the default separator lines of white space count as blank, and several blank lines as one. Where nothing stands
+    between steps, a text is one.
     """
-    parts = _BLANK_LINES.split(text) if separator == BLANK_LINE else text.split(separator)
+    if separator is None:
+        parts = [text]
+    else:
+        parts = _BLANK_LINES.split(text) if separator == BLANK_LINE else text.split(separator)
     return [part.strip("\r\n") for part in parts if part.strip()]
 
 

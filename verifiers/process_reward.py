@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from ttc.errors import BadResponse, BudgetExhausted
 from ttc.session import Session
-from ttc.steps import BLANK_LINE, Aggregate, Solution, aggregated
+from ttc.steps import Aggregate, Separator, Solution, aggregated, separator_of
 from ttc.types import Candidate, Query
 from ttc.verifiers.pooled_reward import Asked, PooledReward, Scores, harmless
 from ttc.verifiers.scoring_server import Payload, ScoringServer
@@ -34,7 +34,9 @@ class ProcessReward(PooledReward):
     marker: str = Field(
         default="<extra_0>", description="the token behind each step, with the white space that belongs there"
     )
-    separator: str = Field(default="", description="what stands between steps; left out, a blank line")
+    separator: Separator = Field(
+        default="", description="what stands between steps, as in the strategy; left out, a blank line"
+    )
     aggregate: Aggregate = Field(default="last", description="the score of a whole solution")
 
     @field_validator("marker")
@@ -53,7 +55,7 @@ class ProcessReward(PooledReward):
             ConfigurationError: what answers is no such reward model.
             ModelError: the answer is an error, or is not one finite score per step.
         """
-        solutions = [Solution.of(c.sample.text, self.separator or BLANK_LINE) for c in candidates]
+        solutions = [Solution.of(c.sample.text, separator_of(self.separator)) for c in candidates]
         found = [scores for scores in await self.score_steps(query, solutions, session) if scores is not None]
         if len(found) < len(solutions):
             raise BudgetExhausted("no calls or dollars are left for scores of the process reward model")

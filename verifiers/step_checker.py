@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from ttc.session import Session
-from ttc.steps import BLANK_LINE, Solution, split_steps
+from ttc.steps import Solution, separator_of, split_steps
 from ttc.types import Candidate, Query
 from ttc.verifier import in_unit
 
@@ -46,18 +46,19 @@ class StepChecker:
 
     logprobs = 0
 
-    def __init__(self, check: Check, *, name: str = "", separator: str = BLANK_LINE, pass_fail: bool = False) -> None:
+    def __init__(self, check: Check, *, name: str = "", separator: str = "", pass_fail: bool = False) -> None:
         """Wrap a function.
 
         Args:
             check: the function, plain or ``async``.
             name: for messages and traces; by default the function's own.
-            separator: what stands between the steps of a whole candidate, as in the strategy's ``separator``.
+            separator: what stands between the steps of a whole candidate, written as the strategy's ``separator`` or as
+                it is; left out, a blank line.
             pass_fail: a whole solution of score 1 has passed: nothing better can come, and the search may stop.
         """
         self.check = check
         self.name = name or getattr(check, "__name__", "") or type(check).__name__
-        self.separator = separator
+        self.separator = separator_of(separator)
         self.pass_fail = pass_fail
 
     async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> Sequence[float]:

@@ -25,6 +25,7 @@ from ttc.verifiers.process_reward import ProcessReward
 
 QUERY = Query.of("What is 6 * 7?")
 TWO = ["6 * 7 = 42.", "So it is 42."]
+THREE = ["6 * 7 = 42.", "So it is 42.", "That is all."]
 
 
 def sigmoid(x: float) -> float:
@@ -107,18 +108,33 @@ async def test_a_session_scores_steps_through_it() -> None:
 @pytest.mark.parametrize(
     ("aggregate", "expected"),
     [
-        ("last", by_hand(*TWO)[-1]),
-        ("min", min(by_hand(*TWO))),
-        ("product", prod(by_hand(*TWO))),
-        ("mean", sum(by_hand(*TWO)) / 2),
+        ("last", by_hand(*THREE)[-1]),
+        ("min", by_hand(*THREE)[1]),
+        ("product", prod(by_hand(*THREE))),
+        ("mean", sum(by_hand(*THREE)) / 3),
     ],
 )
 async def test_a_whole_solution_is_worth_what_its_steps_come_to(aggregate: str, expected: float) -> None:
+    first, least, last = by_hand(*THREE)
+    assert least < min(first, last)
     async with PoolingServer(process=True) as server:
         verifier = create("verifier", f"process_reward:url={server.url},aggregate={aggregate}")
-        scores = await verifier.score(QUERY, [whole("\n\n".join(TWO)), whole("")], session())
+        scores = await verifier.score(QUERY, [whole("\n\n".join(THREE)), whole("")], session())
     assert scores == pytest.approx([expected, 0.0])
     assert len(server.scored) == 1  # what has no step was not sent
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("separator", "steps"),
+    [("", ["a\nb", "c"]), ("\\n", ["a", "b", "c"]), ("\n", ["a", "b", "c"]), ("none", ["a\nb\n\nc"])],
+)
+async def test_a_whole_solution_is_split_as_the_strategy_would_stop_it(separator: str, steps: list[str]) -> None:
+    async with PoolingServer(process=True) as server:
+        verifier = create("verifier", f"process_reward:url={server.url},separator={separator}")
+        assert ProcessReward(url=server.url, separator=separator) == verifier
+        (score,) = await verifier.score(QUERY, [whole("a\nb\n\nc")], session())
+    assert score == pytest.approx(by_hand(*steps)[-1])
 
 
 @pytest.mark.anyio

@@ -58,7 +58,7 @@ async def test_it_is_called_once_for_each_new_step_with_the_steps_up_to_it() -> 
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("separator", "n"), [("\n\n", 2), ("\n", 3)])
+@pytest.mark.parametrize(("separator", "n"), [("", 2), ("\n\n", 2), ("\n", 3), ("\\n", 3), ("none", 1)])
 async def test_a_whole_candidate_is_checked_once_after_its_last_step(separator: str, n: int) -> None:
     check = Recorder()
     candidates = [Candidate("1", Sample(text=text)) for text in ("a\n\nb\nc", " \n")]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ttc.errors import ConfigurationError
 from ttc.session import Session
-from ttc.steps import BLANK_LINE, Solution
+from ttc.steps import Separator, Solution, separator_of
 from ttc.types import Candidate, Query
 from ttc.verifiers.code.extraction import LONGEST_PROGRAM, extract_code, programs_so_far
 from ttc.verifiers.code.tested import entry_point
@@ -45,7 +45,7 @@ class Parses(BaseModel):
     name: ClassVar[str] = "parses"
     logprobs: ClassVar[int] = 0
 
-    separator: str = Field(
+    separator: Separator = Field(
         default="", description="what stands between steps, as in the strategy; left out, a blank line"
     )
 
@@ -69,7 +69,7 @@ class Parses(BaseModel):
 
     def _text(self, solution: Solution, position: int) -> str:
         """What was said by the end of a step: with the separator that it was stopped at, without the thoughts."""
-        separator = self.separator.replace("\\n", "\n").replace("\\t", "\t") or BLANK_LINE
+        separator = separator_of(self.separator) or ""
         steps, samples = solution.steps[: position + 1], solution.samples
         if len(samples) < len(steps):  # drawn in one go
             more = not solution.over or len(steps) < len(solution.steps)

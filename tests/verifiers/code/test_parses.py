@@ -240,6 +240,17 @@ async def test_a_step_that_its_tokens_ended_goes_on_in_the_middle_of_a_line() ->
     assert await scored(drawn(*halves, finish="step")) == [[1, 0, 0]]
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("separator", "scores"),
+    [("\\n", [1, 1, 0]), ("\n", [1, 1, 0]), ("\\r\\n", [1, 1, 0]), ("\r\n", [1, 1, 0]), ("none", [1, 1, 1])],
+)
+async def test_what_stands_between_steps_is_written_as_in_the_strategy(separator: str, scores: list[int]) -> None:
+    solution = Solution(("```python", "x = 1", "y = 1 +", ""), over=False)
+    verifier = Parses(separator=separator)
+    assert (await verifier.score_steps(QUERY, [solution], SESSION))[0][:3] == scores
+
+
 def test_the_block_that_is_open_stands_beside_the_one_that_would_be_taken() -> None:
     text = "```python\ndef f(x: pass\n```\nNo:\n```python\ndef g"
     assert programs_so_far(text, "f") == [("def f(x: pass", False), ("def g", True)]
