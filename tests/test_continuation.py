@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from ttc.continuation import joined
 from ttc.models.vllm_server import VLLMServer
 from ttc.session import Session
 from ttc.solve import solve
 from ttc.strategy import Strategy
 from ttc.testing import FakeServer, Reply, words
-from ttc.types import Outcome, Query, Sampling
+from ttc.types import FinishReason, Outcome, Query, Sample, Sampling, Usage
 
 pytestmark = pytest.mark.anyio
 
@@ -72,3 +73,12 @@ async def test_a_thought_that_does_not_end_is_all_thought(more: Reply) -> None:
     assert outcome.total_usage.reasoning_tokens == outcome.thinking_tokens == FIRST + 3
     assert outcome.candidate is not None
     assert outcome.candidate.sample.reasoning.endswith("Wait so so so")
+
+
+@pytest.mark.parametrize("finish", ["stop", "failed"])
+async def test_both_usages_are_added_up_whatever_came_of_the_continuation(finish: FinishReason) -> None:
+    before = Sample(text="so", usage=Usage(9, 4, 2, 5))
+    more = Sample(text=" on", finish=finish, usage=Usage(20, 12, 1, 7, upper_bound=True))
+    whole = joined(before, more, "", close_thought=True)
+    assert whole.usage == Usage(29, 16, 3, 12, upper_bound=True)
+    assert whole.text == ("so on" if finish == "stop" else "so")

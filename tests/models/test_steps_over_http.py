@@ -12,8 +12,10 @@ from ttc.budget import Budget
 from ttc.ledger import Ledger
 from ttc.models.vllm_server import VLLMServer
 from ttc.session import Session
+from ttc.solve import solve
 from ttc.testing import FakeServer, Reply
 from ttc.types import Candidate, Message, Query, Request, Sample, Sampling
+from ttc.verifiers.step_checker import StepChecker
 
 pytestmark = pytest.mark.anyio
 
@@ -311,3 +313,19 @@ async def test_what_a_parser_leaves_before_a_thought_is_not_said_twice(opening: 
             (thought,) = [c async for c in samples]
         await session.continue_(thought, cue="\n\n", close_thought=False, until="\n\n")
     assert server.requests[-1]["messages"][-1]["content"] == "<think>\nTea is.\n\n"
+
+
+async def test_what_the_prefix_cache_answered_is_added_up_over_the_steps() -> None:
+    """In the bill of all calls, and in the usage of the solution that the steps came to."""
+
+    def reply(body: dict[str, Any], k: int) -> Reply:
+        depth = str(body["messages"][-1]["content"]).count("leaf") if body.get("continue_final_message") else 0
+        return Reply(text=f"leaf {depth} {k}\n\n" if depth < 2 else "The answer is 42", cached_tokens=3)
+
+    query = Query.of("How many?", answer_type="number")
+    async with FakeServer(reply) as server, VLLMServer(server.url) as model:
+        outcome = await solve(query, "beam:n=2,m=2", model, verifier=StepChecker(lambda query, steps, over: 0.5))
+    assert outcome.answer == "42"
+    assert outcome.usage["generate"].cached_tokens == 3 * len(server.requests)
+    assert outcome.candidate is not None
+    assert outcome.candidate.sample.usage.cached_tokens == 3 * 3

@@ -265,3 +265,32 @@ def test_without_a_step_ahead_it_is_a_beam() -> None:
     with pytest.raises(ConfigurationError, match="k"):
         make_strategy("lookahead:k=0")
     assert make_strategy("lookahead:n=16,m=4,k=3").spec == "lookahead"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("how", "beam", "ahead"),
+    [
+        ("last", [0.9, 0.3, 0.6], [0.3, 0.6, 0.6]),
+        ("min", [0.9, 0.3, 0.3], [0.3, 0.3, 0.3]),
+        ("product", [0.9, 0.27, 0.162], [0.27, 0.162, 0.162]),
+        ("mean", [0.9, 0.6, 0.6], [0.6, 0.6, 0.6]),
+    ],
+)
+async def test_a_node_is_worth_what_is_made_of_the_scores_up_to_it_and_of_those_of_its_rollout(
+    how: str, beam: Sequence[float], ahead: Sequence[float]
+) -> None:
+    def reply(request: Request) -> Sample:
+        word = ("good", "bad", "fair 7")[len(Signposts.shown(request).split())]
+        return Sample(text=word, finish="stop" if "7" in word else "step")
+
+    async def worth(spec: str) -> list[object]:
+        scorer = Signs({"good": 0.9, "bad": 0.3, "fair": 0.6})
+        outcome = await solve(QUERY, f"{spec},aggregate={how}", Scripted(reply), verifier=scorer)
+        assert outcome.answer == "7"
+        assert outcome.candidate is not None
+        assert outcome.candidate.score == pytest.approx(beam[-1])
+        return [nodes(outcome, wave)[0]["score"] for wave in range(3)]
+
+    assert await worth("beam:n=1,m=1") == pytest.approx(beam)
+    assert await worth("lookahead:n=1,m=1,k=1") == pytest.approx(ahead)

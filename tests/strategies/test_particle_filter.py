@@ -20,7 +20,7 @@ from ttc.models.scripted import Scripted
 from ttc.models.simulated import Simulated
 from ttc.solve import solve
 from ttc.strategies.choice import By, Choice
-from ttc.strategies.particle_filter import ParticleSearch, Resampling, resampled
+from ttc.strategies.particle_filter import ParticleFilter, ParticleSearch, Resampling, resampled
 from ttc.strategies.tree import Node, Tree
 from ttc.types import Candidate, Sample
 from ttc.verifiers.simulated import SimulatedStepScorer
@@ -77,6 +77,23 @@ def test_even_steps_are_never_further_than_one_from_the_share(weights: list[floa
     drawn = resampled(weights, n, rng=random.Random(seed), how="systematic")
     shares = [n * weight / sum(weights) for weight in weights]
     assert all(abs(count - share) < 1 + 1e-6 for count, share in zip(drawn, shares, strict=True))
+
+
+@pytest.mark.parametrize(("how", "strays"), [("systematic", False), ("multinomial", True)])
+def test_independent_draws_stray_further_from_the_share_than_even_steps_do(how: Resampling, strays: bool) -> None:
+    found = [resampled([1, 1, 1, 1], 12, rng=random.Random(seed), how=how) for seed in range(50)]
+    assert any(abs(count - 3) > 1 for drawn in found for count in drawn) == strays
+
+
+@pytest.mark.parametrize("resampling", HOW)
+def test_a_search_draws_in_the_way_that_it_was_told(resampling: Resampling) -> None:
+    tree = Tree(random.Random(1), max_steps=40)
+    search = ParticleFilter(n=8, resampling=resampling).search(tree, Choice(QUERY, 0.5, by="best"))
+    assert isinstance(search, ParticleSearch)
+    strays: list[int] = []
+    for _ in range(20):
+        strays.extend(abs(count - 1) for count in counts(search, told(search, [0.5] * len(search.ask()))))
+    assert (max(strays) > 1) == (resampling == "multinomial")
 
 
 @pytest.mark.parametrize("how", HOW)
