@@ -51,7 +51,7 @@ SEARCHES = (
     "beam:n=16,m=4",
     "dvts:n=8,m=2",
     "dvts:n=16,m=4",
-    "best_first:n=16,m=4,wave=2,solutions=64",
+    "best_first:n=24,m=4,wave=2,solutions=64",
     "best_first:n=32,m=4,wave=2,solutions=64",
 )
 
