@@ -8,16 +8,27 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal, cast
 
-__all__ = ["GrownNode", "GrownTree", "State", "Wave", "chosen", "grown_trees", "left_out", "wave_said"]
+__all__ = [
+    "GrownNode",
+    "GrownTree",
+    "State",
+    "Wave",
+    "grown_trees",
+    "wave_said",
+    "without_step_calls",
+]
 
 Event = Mapping[str, Any]
 State = Literal["grown", "open", "pruned", "whole", "ended"]
 """Gone on from; kept, and not gone on from; dropped; whole with an answer; at its end without one."""
 
+SCORING = frozenset({"judge", "score", "score_steps"})
+"""Events of what scored a wave: they are noted between its last node and the wave."""
+
 
 @dataclass(slots=True, eq=False)
 class GrownNode:
-    """One step that a search grew.
+    """One step, or whole attempt, that a search grew.
 
     Attributes:
         number: in the order of growth, from 1; the root, which is no node here, is 0.
@@ -28,6 +39,7 @@ class GrownNode:
         step: its text, as far as the trace keeps it.
         over: nothing comes behind it.
         answer: of a whole solution.
+        ahead: the answer of the whole solution that a rollout from here came to.
         copies: how often it had been drawn.
         pruned: the search dropped it.
         children: in the order of growth.
@@ -41,6 +53,7 @@ class GrownNode:
     step: str
     over: bool = False
     answer: str | None = None
+    ahead: str | None = None
     copies: int = 1
     pruned: bool = False
     children: list[GrownNode] = field(default_factory=list["GrownNode"])
@@ -51,6 +64,11 @@ class GrownNode:
         if self.over:
             return "ended" if self.answer is None else "whole"
         return "grown" if self.children else "pruned" if self.pruned else "open"
+
+    @property
+    def came_to(self) -> str | None:
+        """The answer of the whole solution that it is, or that a rollout from it came to."""
+        return self.ahead if self.answer is None else self.answer
 
     def path(self) -> list[GrownNode]:
         """Return the steps up to here, itself the last."""
@@ -64,10 +82,10 @@ class GrownNode:
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """Steps that were grown at once.
+    """Nodes that were grown at once.
 
     Attributes:
-        nodes: what came of it; fewer than were asked for where calls failed or equal steps came.
+        nodes: what came of it; fewer than were asked for where calls failed or equal texts came.
         pruned: how many nodes, of this wave and of earlier ones, were dropped after it.
         tokens: generated for it, what scored it included.
     """
@@ -94,11 +112,12 @@ class GrownTree:
     forced: GrownNode | None = None
 
     def behind(self, answer: str | None) -> GrownNode | None:
-        """Return the best whole solution with an answer, or what it was forced out of; None where nothing holds it.
+        """Return the node that holds an answer, or that it was forced out of; None where there is neither.
 
-        Of equal scores the first: which of them spoke for the answer, the trace does not say.
+        It is the best whole solution with it, or the step from which a rollout came to one. Of equal scores the first:
+        which of them spoke for the answer, the trace does not say.
         """
-        holding = [node for node in self.nodes if node.answer is not None and node.answer == answer]
+        holding = [node for node in self.nodes if node.came_to is not None and node.came_to == answer]
         if holding:
             return max(holding, key=lambda node: (node.score, -node.number))
         return self.forced if answer is not None else None
@@ -127,20 +146,37 @@ def wave_said(event: Event) -> str:
     told = _told(event)
     if told is None:
         raise ValueError("nodes and pruned are not what a search notes of a wave")
+    again = [f"{len(copies)} drawn again"] if (copies := _copies(event)) else []
     if not told:
-        return "no new step"
+        return ": ".join(["no new node", *again])
     dropped = set(event.get("pruned", ()))
     over = [fact for fact in told if fact.get("over")]
     answers = Counter(_line(fact["answer"]) for fact in over if fact.get("answer") is not None)
+    ahead = Counter(_line(fact["ahead"]) for fact in told if fact.get("ahead") is not None)
     kept = sum(not fact.get("over") and fact["node"] not in dropped for fact in told)
     facts = [f"{kept} kept"] * bool(kept) + [f"{len(dropped)} pruned"] * bool(dropped)
-    if answers:
-        said = [answer if n == 1 else f"{answer} x{n}" for answer, n in answers.most_common(4)]
-        facts.append(f"{answers.total()} whole: {', '.join(said)}{', ...' if len(answers) > 4 else ''}")
+    facts += [f"{answers.total()} whole: {_most(answers)}"] * bool(answers)
+    facts += [f"{ahead.total()} whole at the end of a rollout: {_most(ahead)}"] * bool(ahead)
     if ended := len(over) - answers.total():
         facts.append(f"{ended} ended without an answer")
     best = max(fact["score"] for fact in told)
-    return f"{len(told)} new step{'s' * (len(told) > 1)}, best {best:.2f}: {', '.join(facts)}"
+    return f"{len(told)} new node{'s' * (len(told) > 1)}, best {best:.2f}: {', '.join(facts + again)}"
+
+
+def without_step_calls(events: Sequence[Event]) -> list[Event]:
+    """Leave out a judge's calls for the steps of a wave, of which the event behind them tells all at once."""
+    kept: list[Event] = []
+    told = False
+    for event in reversed(events):
+        told = event.get("event") in ("score_steps", "grow") or (told and event.get("event") == "judge")
+        if not (told and event.get("event") == "judge"):
+            kept.append(event)
+    return kept[::-1]
+
+
+def _most(answers: Counter[str], shown: int = 4) -> str:
+    said = [answer if n == 1 else f"{answer} x{n}" for answer, n in answers.most_common(shown)]
+    return ", ".join(said) + ", ..." * (len(answers) > shown)
 
 
 def _line(answer: object, length: int = 24) -> str:
@@ -151,6 +187,7 @@ def _line(answer: object, length: int = 24) -> str:
 def _read(trace: Sequence[Event], name: str, before: int, trees: list[GrownTree]) -> None:
     """Read the trees of one list of events; ``before`` tokens had been generated when it began."""
     tree, last = GrownTree(name), before
+    earlier: list[tuple[Event, int]] = []  # events since the last wave, each with the tokens before it
     known: dict[int, GrownNode] = {}
     for event in trace:
         kind, tokens = event.get("event"), _whole(event.get("tokens"), before)
@@ -165,18 +202,47 @@ def _read(trace: Sequence[Event], name: str, before: int, trees: list[GrownTree]
             pruned = [known[n] for n in event.get("pruned", ()) if n in known]
             for node in pruned:
                 node.pruned = True
+            for number, copies in _copies(event).items():
+                if number in known:
+                    known[number].copies = copies
             if not tree.waves:
                 trees.append(tree)
             tree.nodes += nodes
-            # What it drew may have been noted before the wave, each sample for itself.
-            spent = tokens - (last if tree.waves else before)
-            noted = sum(node.tokens * node.copies for node in nodes)
-            tree.waves.append(Wave(tuple(nodes), len(pruned), max(spent, noted)))
+            spent = tokens - (last if tree.waves else _begun(earlier, nodes, before))
+            if "tokens" not in event:  # over several models, whose tokens are not added up
+                spent = sum(node.tokens * node.copies for node in nodes)
+            tree.waves.append(Wave(tuple(nodes), len(pruned), spent))
             last = tokens
+            earlier.clear()
         elif kind == "force":
             tree.forced = known.get(_whole(event.get("node"), 0))
-        if kind != "score_steps":  # it is noted between the wave's last step and the wave
-            before = tokens
+        earlier.append((event, before))
+        before = tokens
+
+
+def _begun(earlier: Sequence[tuple[Event, int]], nodes: Sequence[GrownNode], before: int) -> int:
+    """Return the tokens before a first wave: before the samples that its nodes were noted as, and what scored it."""
+    drawn = Counter[int]()
+    for node in nodes:
+        drawn[node.tokens] += node.copies
+    for event, earlier_tokens in reversed(earlier):
+        if event.get("event") == "sample" and event.get("kind", "generate") == "generate":
+            generated = _whole(event.get("generated"), 0)
+            if generated and not drawn[generated]:
+                break
+            drawn[generated] -= 1
+        elif event.get("event") not in SCORING:
+            break
+        before = earlier_tokens
+    return before
+
+
+def _copies(event: Event) -> dict[int, int]:
+    """Return how often earlier nodes have been drawn by now, of those that were drawn again in this wave."""
+    again = event.get("again")
+    found = cast(Mapping[Any, object], again).items() if isinstance(again, Mapping) else ()
+    # Numbers that were stored as JSON are strings.
+    return {int(number): _whole(copies, 1) for number, copies in found if str(number).isdecimal()}
 
 
 def _told(event: Event) -> list[Event] | None:
@@ -196,7 +262,7 @@ def _is_score(value: object) -> bool:
 
 def _grown(fact: Event, known: dict[int, GrownNode]) -> GrownNode:
     parent = known.get(_whole(fact.get("parent"), 0))
-    answer = fact.get("answer")
+    answer, ahead = fact.get("answer"), fact.get("ahead")
     node = known[fact["node"]] = GrownNode(
         number=fact["node"],
         parent=parent,
@@ -206,6 +272,7 @@ def _grown(fact: Event, known: dict[int, GrownNode]) -> GrownNode:
         step=str(fact.get("step", "")),
         over=bool(fact.get("over")),
         answer=None if answer is None else str(answer),
+        ahead=None if ahead is None else str(ahead),
         copies=_whole(fact.get("copies"), 1),
     )
     if parent:
@@ -215,56 +282,3 @@ def _grown(fact: Event, known: dict[int, GrownNode]) -> GrownNode:
 
 def _whole(value: object, otherwise: int) -> int:
     return value if isinstance(value, int) else otherwise
-
-
-# -- a part of a large tree --------------------------------------------------------------------------------------------
-
-_RANKS: dict[State, int] = {"whole": 4, "grown": 3, "open": 2, "ended": 1, "pruned": 0}
-
-
-def chosen(
-    tree: GrownTree, answer: str | None, limit: int, *, width: int | None = None, depth: int | None = None
-) -> list[GrownNode]:
-    """Choose up to ``limit`` nodes of a tree to show, in the order of growth; what one goes on from is among them.
-
-    First what is behind the answer, then whole solutions, then what the search kept, then what it dropped, in each the
-    higher scores first.
-
-    Args:
-        tree: of which.
-        answer: that was returned in the end.
-        limit: how many at the most.
-        width: how many of equal depth at the most.
-        depth: of those that are shown at the most.
-    """
-    behind = tree.behind(answer)
-    order = sorted(tree.nodes, key=lambda n: (n is not behind, -_RANKS[n.state], -n.score, n.number))
-    shown: set[GrownNode] = set()
-    taken: Counter[int] = Counter()
-    for node in order:
-        new: list[GrownNode] = []
-        step: GrownNode | None = node
-        while step is not None and step not in shown:
-            new.append(step)
-            step = step.parent
-        for step in reversed(new):
-            full = width is not None and taken[step.depth] >= width
-            if full or len(shown) >= limit or (depth is not None and step.depth > depth):
-                break
-            shown.add(step)
-            taken[step.depth] += 1
-    return [node for node in tree.nodes if node in shown]
-
-
-def left_out(tree: GrownTree, shown: Sequence[GrownNode]) -> dict[GrownNode | None, Counter[State]]:
-    """Count by state what is not among the nodes that are shown, at the last one before it that is; None: the root."""
-    there = set(shown)
-    left: dict[GrownNode | None, Counter[State]] = {}
-    home: dict[GrownNode, GrownNode | None] = {}
-    for node in tree.nodes:  # parents stand before their children
-        if node in there:
-            home[node] = node
-        else:
-            home[node] = home[node.parent] if node.parent else None
-            left.setdefault(home[node], Counter())[node.state] += 1
-    return left

@@ -15,7 +15,7 @@ from ttc.evals.plots import BASELINE
 from ttc.evals.records import UnitRecord
 from ttc.evals.report.search_trees import search_trees
 from ttc.evals.suite import Problem
-from ttc.strategies.grown_tree import wave_said
+from ttc.strategies.grown_tree import wave_said, without_step_calls
 
 __all__ = ["ProblemPages", "problem_pages"]
 
@@ -167,7 +167,8 @@ def _unit(unit: UnitRecord, strategy: str, setting: str) -> dict[str, Any]:
     o, trace = unit.outcome, list(_flat(unit.outcome.trace))
     search = search_trees(o.trace, o.answer)
     if search:  # the scores of steps stand in the drawing
-        trace = [e for e in trace if e.get("event") != "score_steps"]
+        trace = [e for e in without_step_calls(trace) if e.get("event") != "score_steps"]
+    shown = _shown(trace)
     return {
         "strategy": strategy,
         "setting": setting,
@@ -177,8 +178,8 @@ def _unit(unit: UnitRecord, strategy: str, setting: str) -> dict[str, Any]:
         "calls": sum(o.calls.values()),
         "ended_by": o.ended_by,
         "warnings": [_cap(w, VALUE) for w in (*o.warnings, *([o.error] if o.error else []))],
-        "trace": [_event(e) for e in trace[:EVENTS]],
-        "left_out": max(0, len(trace) - EVENTS),
+        "trace": [_event(e) for e in shown],
+        "left_out": len(trace) - len(shown),
         "search": search,
         "text": _middle(o.text, TEXT),
     }
@@ -197,6 +198,12 @@ def _flat(trace: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         if not inner or any(e.get("event") not in ("compare", "score") for e in inner):
             yield {k: v for k, v in event.items() if k != "events"}
         yield from _flat(inner)
+
+
+def _shown(trace: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Choose the events there is room for, in order: the waves of a search first, then the others from the start."""
+    waves_first = sorted(range(len(trace)), key=lambda i: (trace[i].get("event") != "grow", i))
+    return [trace[i] for i in sorted(waves_first[:EVENTS])]
 
 
 _EXPECTED = {"kind": "generate", "finish": "stop", "forced": False, "first": "a"}

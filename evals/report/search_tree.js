@@ -7,7 +7,7 @@ const MARKS = { grown: "", open: "… ", pruned: "× ", whole: "■ ", ended: "�
 const wordsOf = (tree) => ({
   grown: "gone on from", open: "kept, not gone on from", pruned: "pruned", whole: "whole, with an answer",
   ended: "ended without an answer",
-  behind: tree.forced ? "the final answer was forced out of it" : "the best one with the final answer",
+  behind: tree.forced ? "the final answer was forced out of it" : tree.ahead ? "a rollout from it came to the final answer" : "the best one with the final answer",
 });
 
 function draw(tag, attributes, ...children) {
@@ -26,10 +26,11 @@ const line = (text) => text.replace(/\s+/g, " ").trim();
 function searchTree(tree) {
   const last = tree.path[tree.path.length - 1];
   const onPath = new Set(tree.path);
-  const nodes = tree.nodes.map(([number, parent, column, row, score, spent, state, step, answer, copies], place) => {
+  const nodes = tree.nodes.map(([number, parent, column, row, score, spent, state, step, answer, copies, ahead], place) => {
     const seen = place === last ? "behind" : state;
-    const said = answer === undefined || answer === null ? "" : ` ${clip(line(answer), 10)}`;
-    return { number, parent, column, row, score, spent, state, step, answer: answer ?? null, copies: copies ?? 1, seen, place, label: `${MARKS[seen]}${scoreOf(score)}${said}` };
+    const short = (text, mark) => (text === undefined || text === null ? "" : ` ${mark}${clip(line(text), 10)}`);
+    const said = short(answer, "") || short(ahead, "→ ");
+    return { number, parent, column, row, score, spent, state, step, answer: answer ?? null, ahead: ahead ?? null, copies: copies ?? 1, seen, place, label: `${MARKS[seen]}${scoreOf(score)}${said}` };
   });
   // A column is as wide as its widest label.
   const widths = new Array(tree.columns + 1).fill(28);
@@ -70,16 +71,17 @@ function searchTree(tree) {
   const facts = make("div", "step");
   const tell = (node) => {
     const answer = node.answer === null ? [] : [" · answer ", make("code", "", node.answer)];
-    facts.replaceChildren(make("p", "", make("b", "", `Step ${node.number}`), ` · depth ${node.column} · score ${node.score} · ${tokens(node.spent)} · ${describe(node)}`, ...answer), make("pre", "", node.step || "(blank)"));
+    if (node.ahead !== null) answer.push(" · a rollout came to ", make("code", "", node.ahead));
+    facts.replaceChildren(make("p", "", make("b", "", `Node ${node.number}`), ` · depth ${node.column} · score ${node.score} · ${tokens(node.spent)} · ${describe(node)}`, ...answer), make("pre", "", node.step || "(blank)"));
   };
   const describe = (node) => wordsOf(tree)[node.seen] + (node.copies > 1 ? ` · drawn ${node.copies} times` : "");
 
-  const svg = draw("svg", { role: "tree", viewBox: `0 0 ${width} ${bottom + BARS + 30}`, width, height: bottom + BARS + 30, "aria-label": `Search tree: ${tree.said} Arrow keys move between steps.` });
+  const svg = draw("svg", { role: "tree", viewBox: `0 0 ${width} ${bottom + BARS + 30}`, width, height: bottom + BARS + 30, "aria-label": `Search tree: ${tree.said} Arrow keys move between nodes.` });
   svg.append(edges, draw("circle", { class: "root", cx: lefts[0] + 5, cy: middle(tree.root), r: 4.5, "aria-hidden": "true" }), marks);
   const shapes = nodes.map((node) => {
     const [x, y] = [lefts[node.column], middle(node.row) - PILL / 2];
     const round = ["whole", "ended", "behind"].includes(node.seen) ? 2 : PILL / 2;
-    const name = `Step ${node.number}: score ${node.score}, ${tokens(node.spent)}, ${describe(node)}${node.answer === null ? "" : `, answer ${line(node.answer)}`}\n${node.step}`;
+    const name = `Node ${node.number}: score ${node.score}, ${tokens(node.spent)}, ${describe(node)}${node.answer === null ? "" : `, answer ${line(node.answer)}`}${node.ahead === null ? "" : `, a rollout came to ${line(node.ahead)}`}\n${node.step}`;
     const shape = draw("g", { class: `node ${node.seen}${onPath.has(node.place) ? " on" : ""}`, role: "treeitem", tabindex: -1, "aria-level": node.column, "aria-selected": "false" },
       draw("title", {}, name),
       draw("rect", { class: "paper", x, y, width: node.width, height: PILL, rx: round }),

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ttc.strategies.grown_tree import GrownNode, GrownTree, State, chosen, grown_trees, left_out
+from ttc.strategies.grown_tree import GrownNode, GrownTree, State, grown_trees
+from ttc.strategies.part_of_tree import chosen, left_out
 
 __all__ = ["search_trees"]
 
@@ -38,10 +39,11 @@ def search_trees(trace: Sequence[Mapping[str, Any]], answer: str | None) -> dict
 
     Returns:
         ``trees``, and in ``note`` how many of them are left out. Of a tree: ``name``, ``said``, ``nodes`` as
-        ``[number, place of the parent or -1, column, row, score, tokens, state, step, answer, copies]``, ``more`` as
-        ``[place of the parent or -1, column, row, count, words]``, ``path`` (places of the nodes that lead to the
-        answer), ``forced`` (that was forced out of the last of them), ``rows``, ``columns``, ``waves`` as
-        ``[tokens, words]``, and ``level``: each wave grew the next depth.
+        ``[number, place of the parent or -1, column, row, score, tokens, state, step, answer, copies, ahead]`` (the
+        last ones only where they say something), ``more`` as ``[place of the parent or -1, column, row, count,
+        words]``, ``path`` (places of the nodes that lead to the answer), ``forced`` (that was forced out of the last of
+        them), ``ahead`` (a rollout from it came to that), ``rows``, ``columns``, ``waves`` as ``[tokens, words]``, and
+        ``level``: each wave grew the next depth.
     """
     trees = [tree for tree in grown_trees(trace) if tree.nodes]
     if not trees:
@@ -69,7 +71,8 @@ def _laid_out(tree: GrownTree, answer: str | None, limit: int) -> dict[str, Any]
             for node, counts in left.items()
         ],
         "path": [place[node] for node in path if node in place],
-        "forced": behind is not None and behind.answer is None,
+        "forced": behind is not None and behind.came_to != answer,
+        "ahead": behind is not None and behind.answer != answer and behind.ahead == answer,
         "rows": rows,
         "root": where[None, False],
         "columns": max([node.depth for node in shown] + [node.depth + 1 if node else 1 for node in left], default=0),
@@ -80,8 +83,11 @@ def _laid_out(tree: GrownTree, answer: str | None, limit: int) -> dict[str, Any]
 
 def _fact(node: GrownNode, parent: int, row: float) -> list[Any]:
     answer = None if node.answer is None else _cap(node.answer, ANSWER)
+    more: list[Any] = [answer, node.copies] if answer is not None or node.copies > 1 else []
+    if node.ahead is not None:
+        more = [answer, node.copies, _cap(node.ahead, ANSWER)]
     fact = [node.number, parent, node.depth, row, round(node.score, 4), node.tokens, node.state, _cap(node.step, STEP)]
-    return fact if answer is None and node.copies == 1 else [*fact, answer, node.copies]
+    return fact + more
 
 
 def _cap(text: str, length: int) -> str:
@@ -93,7 +99,7 @@ def _cap(text: str, length: int) -> str:
 
 def _said(tree: GrownTree, shown: int) -> str:
     total, waves = len(tree.nodes), len(tree.waves)
-    words = f"{total:,} step{'s' * (total > 1)} in {waves:,} wave{'s' * (waves > 1)}: "
+    words = f"{total:,} node{'s' * (total > 1)} in {waves:,} wave{'s' * (waves > 1)}: "
     words += _counted(Counter(node.state for node in tree.nodes)) + "."
     if left := total - shown:
         words += f" {left:,} of them {'are' if left > 1 else 'is'} not drawn: +7 stands for seven of those."
@@ -107,7 +113,7 @@ def _counted(counts: Mapping[State, int]) -> str:
 
 
 def _wave(grown: int, pruned: int) -> str:
-    return f"{grown} new step{'s' * (grown != 1)}" + f", {pruned} pruned" * bool(pruned)
+    return f"{grown} new node{'s' * (grown != 1)}" + f", {pruned} pruned" * bool(pruned)
 
 
 # -- places ------------------------------------------------------------------------------------------------------------

@@ -11,8 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from ttc.cli import app
+from ttc.cli.solve import as_json, show
 from ttc.errors import SandboxUnavailable, ServerUnreachable
 from ttc.testing import FakeServer, Reply
+from ttc.types import Candidate, Outcome, Sample
 
 pytestmark = pytest.mark.anyio
 
@@ -126,6 +128,34 @@ async def test_no_answer_is_an_exit_code_of_its_own() -> None:
         assert "no answer" in err
         _, err = await solve("3+4?", "-s", "single", "--budget", "1", "--base-url", server.url, code=1)
         assert "give it more tokens" in err
+
+
+def an_outcome(**facts: Any) -> Outcome:
+    usual: dict[str, Any] = {"query_id": "q", "candidate": None, "ended_by": "finished", "usage": {}, "calls": {}}
+    return Outcome(**{**usual, **facts})
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_no_control_sequence_of_an_answer_reaches_a_terminal_and_a_file_gets_all(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    answer = "\x1b]2;owned\x1b\\42\x00"
+    candidate = Candidate(answer, Sample(text=f"so\n\n{answer} it is"))
+    show(an_outcome(answer=answer, candidate=candidate, warnings=(f"it said {answer}",)), trace=False)
+    out = capsys.readouterr().out
+    assert (answer in out, "\x1b]" in out, "\x00" in out) == ((False,) * 3 if terminal else (True,) * 3)
+    assert ("answer  " in out, "so\n\n" in out) == (True, not terminal)  # the lines of a terminal are styled
+    replaced = "\ufffd]2;owned\ufffd\\42\ufffd"
+    assert out.count(replaced) == (3 if terminal else 1)  # a note is ours, and printable anywhere
+
+
+def test_a_trace_with_numbers_as_keys_is_plain_data() -> None:
+    outcome = an_outcome(answer="42", trace=({"event": "grow", "tokens": 1, "again": {7: 2}},))
+    assert json.loads(as_json(outcome))["trace"][0]["again"] == {"7": 2}
 
 
 def test_a_verifier_without_a_sandbox_is_said_before_a_server_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ttc import registry
 from ttc.cli.completion import strategy_names
+from ttc.cli.printable import one_line, printable
 from ttc.cli.trace import say, show_trace, tree_lines
 from ttc.models.scripted import Scripted
 from ttc.solve import solve
@@ -57,18 +58,19 @@ def match(points: float, played: int, *inner: dict[str, Any]) -> dict[str, Any]:
         ({"event": "seat", "seat": 0, "answer": None}, "seat #0 goes to no answer"),
         (
             {"event": "grow", "nodes": [{"node": 1, "score": 0.5}, {"node": 2, "score": 0.25}], "pruned": [2]},
-            "grow 2 new steps, best 0.50: 1 kept, 1 pruned",
+            "grow 2 new nodes, best 0.50: 1 kept, 1 pruned",
         ),
         ({"event": "grow", "by": "them"}, "grow by them"),
         (
             {"event": "score_steps", "scores": [[0.5], [], [0.25, 1]], "by": "judge"},
             "score_steps of 3 steps: 0.250 to 1.000 by judge",
         ),
+        ({"event": "score_steps", "scores": [None, [0.5]], "by": "judge"}, "score_steps of 1 step: 0.500 by judge"),
         ({"event": "score_steps", "scores": [[0.5]], "by": "judge"}, "score_steps of 1 step: 0.500 by judge"),
         ({"event": "score_steps", "scores": list[Any](), "by": "judge"}, "score_steps of no step by judge"),
         (sample(event="continue", added=2, cue="So"), 'continue #3: 42 (2 tokens behind "So")'),
         (sample(event="continue", added=1, cue="", finish="step"), "continue #3: 42 (1 token, a step)"),
-        ({"event": "force", "node": 7}, "force an answer out of step 7"),
+        ({"event": "force", "node": 7}, "force an answer out of node 7"),
         ({"event": "theirs", "round": 0, "why": ""}, "theirs round 0"),
         (
             {"event": "theirs", "share": 0.123456, "on": False, "of": ["a", None]},
@@ -130,8 +132,8 @@ def test_a_search_is_a_tree_whose_straight_line_leads_to_the_answer() -> None:
     lines = printed(a_search(), "42")
     assert lines[4:] == [
         "",
-        "search: 8 steps in 3 waves",
-        "score  tokens  step (★ to the answer, ■ whole)",
+        "search: 8 nodes in 3 waves",
+        "score  tokens  text (★ to the answer, ■ whole)",
         "               ○ the query  +1 pruned",
         " 0.80       5  ├─● so 2  +1 pruned",
         " 0.90       5  ★ so 1",
@@ -155,6 +157,52 @@ def test_a_search_takes_a_line_a_step_on_a_terminal_and_keeps_its_counts(width: 
     assert [line.endswith("…  +1 pruned") for line in lines if "├─●" in line] == [True]
 
 
+def test_a_rollout_that_came_to_the_answer_leads_to_it_though_its_step_was_pruned() -> None:
+    first = [step(1, 0, 0.4), step(2, 0, 0.9, ahead="42")]
+    trace = [{"event": "grow", "tokens": 10, "nodes": first, "pruned": [2]}]
+    assert printed(trace, "42")[-3:] == [
+        "               ○ the query",
+        " 0.40       5  ├─… so 1",
+        " 0.90       5  ★ so 2  -> 42 (by a rollout)",
+    ]
+
+
+def test_a_judge_of_steps_takes_no_line_a_step() -> None:
+    calls = [{"event": "judge", "tokens": 9, "score": 0.5, "events": []}] * 16
+    scores = {"event": "score_steps", "tokens": 9, "scores": [[0.5]] * 16, "by": "judge"}
+    lines = printed([*calls, scores, *a_search()[:1]], None)
+    assert [line.split()[1:3] for line in lines[1:3]] == [["├─", "score_steps"], ["└─", "grow"]]
+    assert not any("judge score" in line for line in lines)
+
+
+HOSTILE = "\x1b]0;owned\x07 \x1b[2J\x00\x9b1m\u202e42"
+
+
+def test_no_control_sequence_of_a_model_reaches_the_terminal() -> None:
+    search = a_search(HOSTILE)
+    search[1]["nodes"][0]["answer"] = search[2]["nodes"][1]["answer"] = search[1]["nodes"][1]["ahead"] = HOSTILE
+    events: list[dict[str, Any]] = [
+        sample(answer=HOSTILE, error=HOSTILE, finish="failed"),
+        {"event": "score", "index": 0, "score": 0.5, "by": HOSTILE, "answer": HOSTILE},
+        {**compare(1), "answers": [HOSTILE, HOSTILE]},
+        {"event": "vote", "classes": [[HOSTILE, 2]]},
+        {"event": "stop", "why": HOSTILE, "samples": 1},
+        {"event": HOSTILE, HOSTILE: HOSTILE},
+        sample(event="continue", added=1, cue=HOSTILE),
+        {"event": "branch", "name": HOSTILE, "tokens": 1, "events": search},
+    ]
+    for console in ({"width": 100, "force_terminal": True}, {}):
+        shown = "".join(printed(events, HOSTILE, **console))
+        assert all(sign.isprintable() for sign in shown)
+        assert "\ufffd]0;owned\ufffd \ufffd[2J\ufffd\ufffd1m\ufffd42" in shown
+
+
+def test_what_is_no_control_sequence_is_kept() -> None:
+    said = "naïve 因为\u3000\U0001f469\u200d\U0001f52c कर्\u200dम\tx\u00a0y"
+    assert printable(f"{said}\r\n{said}") == f"{said}\n{said}"
+    assert one_line(f" a\r\n{'b' * 9}", 6) == "a bbb…"
+
+
 def test_large_searches_are_shown_in_part() -> None:
     chain = [step(n, n - 1, 0.5) for n in range(1, 101)]
     branches = [
@@ -162,7 +210,7 @@ def test_large_searches_are_shown_in_part() -> None:
         for i, wave in enumerate([[{"event": "grow", "tokens": 1, "nodes": chain, "pruned": []}]] * 6)
     ]
     lines = printed(branches, "42")
-    assert "search in [b]0: 100 steps in 1 wave" in lines
+    assert "search in [b]0: 100 nodes in 1 wave" in lines
     assert len([line for line in lines if "○ the query" in line]) == 4
     assert len([line for line in lines if "● so 40" in line and line.endswith("+60 not shown")]) == 4
     assert lines[-1] == "2 more searches are not drawn"

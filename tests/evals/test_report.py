@@ -246,9 +246,35 @@ def test_a_search_is_laid_out_and_its_waves_are_sentences(make_units: Make):
     assert (tree["name"], tree["path"], len(tree["nodes"])) == ("42", [1, 2], 4)
     assert [e.get("said") for e in shown["trace"]] == [
         None,
-        "2 new steps, best 0.50: 1 kept, 1 pruned",
-        "2 new steps, best 0.90: 2 whole: 42, other",
+        "2 new nodes, best 0.50: 1 kept, 1 pruned",
+        "2 new nodes, best 0.90: 2 whole: 42, other",
     ]
+
+
+def test_a_judge_of_steps_leaves_the_waves_on_the_page(make_units: Make):
+    unit = searched(make_units, "42")
+    (branch,) = unit.outcome.trace
+    waves = [event for event in branch["events"] if event["event"] == "grow"]
+    judge: dict[str, Any] = {"event": "judge", "tokens": 1, "score": 0.5, "events": []}
+    scores: dict[str, Any] = {"event": "score_steps", "tokens": 1, "scores": [[0.5]], "by": "judge"}
+    trace: list[Any] = [event for wave in waves for event in (*[judge] * 90, scores, wave)]
+    unit = replace(unit, outcome=replace(unit.outcome, trace=tuple(trace)))
+    (shown,) = (problem_pages([unit], {}, [unit.spec]).details[0] or {})["units"]
+    assert [e["event"] for e in shown["trace"]] == ["grow", "grow"]
+    assert shown["left_out"] == 0
+
+
+def test_waves_stay_on_the_page_where_not_all_events_do(make_units: Make):
+    unit = searched(make_units, "42")
+    (branch,) = unit.outcome.trace
+    notes: list[Any] = [
+        {"event": "sample", "tokens": 1, "index": i, "answer": "42", "generated": 1} for i in range(200)
+    ]
+    trace: list[Any] = [*notes, *(event for event in branch["events"] if event["event"] == "grow")]
+    unit = replace(unit, outcome=replace(unit.outcome, trace=tuple(trace)))
+    (shown,) = (problem_pages([unit], {}, [unit.spec]).details[0] or {})["units"]
+    assert [e["event"] for e in shown["trace"]] == ["sample"] * 94 + ["grow"] * 2
+    assert shown["left_out"] == 106
 
 
 def test_a_tournament_says_on_the_page_how_well_its_comparisons_judged(make_units: Make):
@@ -329,9 +355,9 @@ def test_in_a_browser_a_search_is_a_tree_that_keys_walk_through(make_units: Make
         (["whole"], "2", "true", "0"),  # from the first step up to the better one, to its best child, and down
     ]
     assert f"answer {HOSTILE[:47]}…" in page.text  # in the name of the step
-    assert "Step 4 · depth 2 · score 0.4 · 4 tokens · whole, with an answer · drawn 2 times" in page.text
-    assert "4 steps in 2 waves: 1 gone on from, 1 pruned, 2 whole with an answer." in page.text
-    assert "2 new steps, best 0.90: 2 whole" in page.text
+    assert "Node 4 · depth 2 · score 0.4 · 4 tokens · whole, with an answer · drawn 2 times" in page.text
+    assert "4 nodes in 2 waves: 1 gone on from, 1 pruned, 2 whole with an answer." in page.text
+    assert "2 new nodes, best 0.90: 2 whole" in page.text
     assert len([a for t, a in page.elements if t == "path" and "on" in (a.get("class") or "").split()]) == 2
 
 

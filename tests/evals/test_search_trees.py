@@ -36,11 +36,11 @@ def laid_out(trace: list[dict[str, Any]], answer: str | None = "1") -> dict[str,
 
 def test_a_small_tree_is_drawn_whole() -> None:
     tree = laid_out(beam(8, 2, 5))
-    assert tree["said"] == "40 steps in 5 waves: 16 gone on from, 16 pruned, 8 whole with an answer."
+    assert tree["said"] == "40 nodes in 5 waves: 16 gone on from, 16 pruned, 8 whole with an answer."
     assert len(tree["nodes"]) == 40
     assert tree["more"] == []
     assert (tree["rows"], tree["columns"], tree["level"]) == (8, 5, True)
-    assert tree["waves"] == [[40, "8 new steps, 4 pruned"]] * 4 + [[40, "8 new steps"]]
+    assert tree["waves"] == [[40, "8 new nodes, 4 pruned"]] * 4 + [[40, "8 new nodes"]]
 
 
 def test_the_path_leads_from_the_root_to_the_best_with_the_answer() -> None:
@@ -91,6 +91,16 @@ def test_many_searches_share_the_room_and_those_with_the_answer_go_first() -> No
     found = search_trees([branch(i) for i in range(1, TREES + 3)], str(TREES + 2))
     assert [tree["name"] for tree in found["trees"]] == [*(f"b{i}" for i in range(1, TREES)), f"b{TREES + 2}"]
     assert found["note"] == "2 further searches are left out of this page."
+
+
+def test_a_step_whose_rollout_came_to_the_answer_is_where_the_path_ends() -> None:
+    nodes = [{"node": n, "parent": 0, "score": n / 4, "tokens": 3, "step": "so"} for n in (1, 2)]
+    nodes[0] |= {"ahead": "1"}
+    tree = laid_out([{"event": "grow", "tokens": 6, "nodes": nodes, "pruned": [1]}])
+    (place,) = tree["path"]
+    assert tree["nodes"][place][:1] + tree["nodes"][place][8:] == [1, None, 1, "1"]
+    assert (tree["ahead"], tree["forced"]) == (True, False)
+    assert laid_out(beam(8, 2, 5))["ahead"] is False
 
 
 def test_without_a_search_nothing_is_drawn() -> None:

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ttc.strategies.grown_tree import GrownNode, GrownTree, State, chosen, left_out
+from ttc.cli.printable import one_line
+from ttc.strategies.grown_tree import GrownNode, GrownTree, State
+from ttc.strategies.part_of_tree import chosen, left_out
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["SearchLine", "search_lines", "show_search"]
 
 LINES = 40
-"""So many steps of a tree are shown at the most."""
+"""So many nodes of a tree are shown at the most."""
 
 STEP, ANSWER = 60, 32
 """Characters of a step where the width is not known, and of an answer."""
@@ -49,20 +51,19 @@ def show_search(tree: GrownTree, answer: str | None, console: Console) -> None:
     from rich.text import Text
 
     total, waves = len(tree.nodes), len(tree.waves)
-    where = f" in {tree.name}" if tree.name else ""
+    where = f" in {one_line(tree.name)}" if tree.name else ""
     lines = list(search_lines(tree, answer))
     console.print(
-        f"search{where}: {total:,} step{'s' * (total != 1)} in {waves:,} wave{'s' * (waves != 1)}", markup=False
+        f"search{where}: {total:,} node{'s' * (total != 1)} in {waves:,} wave{'s' * (waves != 1)}", markup=False
     )
     seen = {line.guide.rstrip()[-1] for line in lines}
     legend = ", ".join(f"{mark} {means}" for mark, means in _LEGEND.items() if mark in seen)
-    console.print(Text(f"score  tokens  step{legend and f' ({legend})'}", style="dim"))
+    console.print(Text(f"score  tokens  text{legend and f' ({legend})'}", style="dim"))
     for line in lines:
         node = line.node
         facts = f"{node.score:>5.2f}  {node.tokens:>6,}  " if node else " " * 15
-        step = " ".join(node.step.split()) or "(blank)" if node else "the query"
         room = console.width - len(facts) - len(line.guide) - len(line.tail) if console.is_terminal else STEP
-        step = step if len(step) <= room else step[: max(0, room - 1)] + "…"
+        step = one_line(node.step, room) or "(blank)" if node else "the query"
         text = Text.assemble((facts + line.guide, "dim"), (step, "bold" if line.leads else ""), (line.tail, "dim"))
         if console.is_terminal:
             text.truncate(console.width, overflow="ellipsis")
@@ -70,19 +71,22 @@ def show_search(tree: GrownTree, answer: str | None, console: Console) -> None:
 
 
 def search_lines(tree: GrownTree, answer: str | None) -> Iterator[SearchLine]:
-    """Yield the root and up to :data:`LINES` steps, none of them pruned; what branches off stands above the rest."""
-    shown = [node for node in chosen(tree, answer, LINES) if node.state != "pruned"]
+    """Yield the root and up to :data:`LINES` nodes; what branches off stands above the rest.
+
+    None of them was pruned, except on the way to the answer.
+    """
     behind = tree.behind(answer)
     path = set(behind.path() if behind else ())
+    shown = [node for node in chosen(tree, answer, LINES) if node.state != "pruned" or node in path]
     children: dict[GrownNode | None, list[GrownNode]] = {}
     for node in sorted(shown, key=lambda n: (n not in path, not n.children, -n.score, n.number)):
         children.setdefault(node.parent, []).append(node)
     left = left_out(tree, shown)
 
     def line(node: GrownNode, guide: str) -> SearchLine:
-        said = answer if node is behind else node.answer
-        forced = " (forced)" if node is behind and node.answer is None else ""
-        tail = f"  -> {_short(said)}{forced}" if said is not None else ""
+        said = answer if node is behind else node.came_to
+        how = " (forced)" if said != node.came_to else " (by a rollout)" if said != node.answer else ""
+        tail = f"  -> {one_line(said, ANSWER)}{how}" if said is not None else ""
         tail += f"  drawn {node.copies} times" * (node.copies > 1)
         mark = "★" if node in path else _MARKS[node.state]
         return SearchLine(node, f"{guide}{mark} ", tail + _missing(left.get(node)), node in path)
@@ -105,8 +109,3 @@ def _missing(counts: Mapping[State, int] | None) -> str:
     others = sum(counts.values()) - counts["pruned"]
     pruned = f"  +{counts['pruned']:,} pruned" * bool(counts["pruned"])
     return pruned + f"  +{others:,} not shown" * bool(others)
-
-
-def _short(answer: str) -> str:
-    line = " ".join(answer.split())
-    return line if len(line) <= ANSWER else line[: ANSWER - 1] + "…"

@@ -13,6 +13,7 @@ import typer
 from ttc.cli.completion import answer_type_names, comparator_names, strategy_names, verifier_names
 from ttc.cli.connection import DEFAULT_URL, connect
 from ttc.cli.limits import limits
+from ttc.cli.printable import printable
 from ttc.cli.unsafe import UnsafeLocalExec
 from ttc.errors import ConfigurationError
 from ttc.types import Outcome, Query, Sampling, Usage
@@ -94,15 +95,20 @@ def solve_command(
 
     outcome = anyio.run(run)
     if json:
-        print(orjson.dumps(outcome_as_data(outcome), option=orjson.OPT_INDENT_2).decode())
+        print(as_json(outcome))
     else:
         show(outcome, trace=trace)
     if outcome.ended_by == "all_calls_failed":
-        print(f"ttc: every call failed: {outcome.error}", file=sys.stderr)
+        print(f"ttc: every call failed: {printable(outcome.error)}", file=sys.stderr)
         raise typer.Exit(2)
     if outcome.answer is None:
         print(f"ttc: no answer ({outcome.ended_by}); give it more tokens or another answer type", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def as_json(outcome: Outcome) -> str:
+    """Return an outcome as JSON; numbers that are keys in its trace are strings there."""
+    return orjson.dumps(outcome_as_data(outcome), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
 
 
 def outcome_as_data(outcome: Outcome) -> dict[str, object]:
@@ -133,9 +139,11 @@ def show(outcome: Outcome, *, trace: bool) -> None:
     from rich.text import Text
 
     console = Console()
+    shown = printable if console.is_terminal else str  # a file gets what the model wrote
     if outcome.candidate and outcome.candidate.sample.text.strip() != (outcome.answer or "").strip():
-        console.print(Text(outcome.candidate.sample.text.strip(), style="dim"))
-    console.print(Text.assemble("answer  ", (outcome.answer or "none", "bold green" if outcome.answer else "bold red")))
+        console.print(Text(shown(outcome.candidate.sample.text.strip()), style="dim"))
+    answer = (shown(outcome.answer), "bold green") if outcome.answer else ("none", "bold red")
+    console.print(Text.assemble("answer  ", answer))
     console.print(ledger_table(outcome))
     dollars = f", ${outcome.dollars:.6f}" if outcome.dollars is not None else ""
     console.print(
@@ -143,7 +151,7 @@ def show(outcome: Outcome, *, trace: bool) -> None:
         f"{outcome.seconds:.1f} s{dollars}, ended by: {outcome.ended_by}"
     )
     for warning in outcome.warnings:
-        console.print(Text(f"note: {warning}", style="yellow"))
+        console.print(Text(printable(f"note: {warning}"), style="yellow"))
     if trace:
         from ttc.cli.trace import show_trace
 

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ttc.cli.printable import one_line
 from ttc.cli.search_view import show_search
-from ttc.strategies.grown_tree import grown_trees, wave_said
+from ttc.strategies.grown_tree import grown_trees, wave_said, without_step_calls
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,7 +44,11 @@ def show_trace(trace: Sequence[Event], console: Console, answer: str | None = No
 
 
 def tree_lines(trace: Sequence[Event], guide: str = "") -> Iterator[tuple[int, str, str]]:
-    """Yield for every event, the outer one first, the tokens by then, the lines of the tree, and a sentence."""
+    """Yield for every event, the outer one first, the tokens by then, the lines of the tree, and a sentence.
+
+    What a judge said of each step of a wave by itself is left out: one sentence tells of all of them.
+    """
+    trace = without_step_calls(trace)
     for i, event in enumerate(trace):
         inner = event.get("events", ())
         if len(inner) == 1 and inner[0].get("event") == event.get("event"):
@@ -58,17 +63,14 @@ def say(event: Event) -> str:
     name = str(event.get("event", ""))
     sentence = _SENTENCES.get(name)
     try:
-        return " ".join((sentence or _facts)(event).split())
+        return one_line((sentence or _facts)(event))
     except (KeyError, TypeError, ValueError, IndexError):  # a third party's event of the same name
-        return " ".join(_facts(event).split())
+        return one_line(_facts(event))
 
 
 def _short(answer: Any, length: int = ANSWER) -> str:
     """Shorten an answer to a line; that there is none is said."""
-    if answer is None:
-        return "no answer"
-    line = " ".join(str(answer).split())
-    return line if len(line) <= length else line[: length - 1] + "…"
+    return "no answer" if answer is None else one_line(str(answer), length)
 
 
 def _count(answers: Iterable[Any]) -> str:
@@ -164,7 +166,7 @@ def _grow(event: Event) -> str:
 
 
 def _score_steps(event: Event) -> str:
-    scores = [score for solution in event["scores"] for score in solution]
+    scores = [score for solution in event["scores"] for score in solution or ()]  # None: the budget refused it
     if not scores:
         return f"score_steps of no step by {event['by']}"
     low, high = min(scores), max(scores)
@@ -183,7 +185,7 @@ def _continue(event: Event) -> str:
 
 
 def _force(event: Event) -> str:
-    return f"force an answer out of step {event['node']:d}"
+    return f"force an answer out of node {event['node']:d}"
 
 
 def _facts(event: Event) -> str:
