@@ -41,8 +41,10 @@ class JudgeComparator(BaseModel):
     name: ClassVar[str] = "judge"
     asks_model: ClassVar[bool] = True
 
-    model: str = Field("", description="which model of a fleet judges; by default the first")
-    max_tokens: int = Field(ROOM, ge=1, description="room for a verdict; a judge that thinks first needs thousands")
+    model: str = Field(default="", description="which model of a fleet judges; by default the first")
+    max_tokens: int = Field(
+        default=ROOM, ge=1, description="room for a verdict; a judge that thinks first needs thousands"
+    )
 
     async def compare(self, query: Query, first: Candidate, second: Candidate, session: Session) -> float:
         """Return 1 when the first slot won, 0 when the second did, 1/2 when the verdict cannot be read.
