@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -153,10 +154,10 @@ def table(
     return rows
 
 
-async def measure(model: LiveModel, suite: Suite, args: argparse.Namespace) -> None:
+async def measure(model: LiveModel, suite: Suite, args: argparse.Namespace, *, runs: str = "") -> None:
     """Run everything on a suite, and print the table."""
     began, found = time.perf_counter(), dict[str, Sequence[UnitRecord]]()
-    with tempfile.TemporaryDirectory() as runs:
+    with nullcontext(runs) if runs else tempfile.TemporaryDirectory() as directory:
         for i, (name, checker) in enumerate(CHECKERS.items()):
             alone = ("single", f"best_of_n:n={args.most}") if not i else ()
             config = EvalConfig(
@@ -166,7 +167,7 @@ async def measure(model: LiveModel, suite: Suite, args: argparse.Namespace) -> N
                 sampling=Sampling(max_tokens=args.max_tokens, temperature=args.temperature, force_answer=0),
                 seed=args.seed,
                 concurrency=args.concurrency,
-                runs=Path(runs),
+                runs=Path(directory),
                 run_id=f"countdown-{i}",
             )
             run = await run_eval(config, model, on_progress=tell)
@@ -201,7 +202,7 @@ async def main(args: argparse.Namespace) -> None:
     suite, left_out = untuned(args.suite, size=args.problems, seed=args.suite_seed)
     async with connect(args.base_url, None, up=None if args.base_url else "smollm2") as model:
         print(f"{model.name} on {args.suite},seed={args.suite_seed}; left out: {left_out} of {TUNED_ON}")
-        await measure(model, suite, args)
+        await measure(model, suite, args, runs=args.runs)
 
 
 if __name__ == "__main__":
@@ -217,4 +218,5 @@ if __name__ == "__main__":
     parser.add_argument("--max-tokens", type=int, default=48)
     parser.add_argument("--concurrency", type=int, default=24, help="queries at a time")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", default="", help="keep those of a served model here: what was interrupted goes on")
     anyio.run(main, parser.parse_args())
