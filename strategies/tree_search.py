@@ -56,7 +56,7 @@ class TreeSearch(Strategy):
 
     async def solve(self, query: Query, session: Session) -> None:
         """Grow the tree wave by wave, until the search is over or the budget is."""
-        self.check(session)
+        self.accepts(session.verifier)
         tree = Tree(session.rng, max_steps=self.max_steps, max_tokens=session.sampling.max_tokens)
         search = self.search(tree, Choice(query, session.rng.random(), by=self.choice))
         with session.keeping_back() as kept:
@@ -85,14 +85,6 @@ class TreeSearch(Strategy):
                     session.propose(_unfinished(query, partial))
             if search.best() is None:
                 await self.force(query, session, tree, kept)
-
-    def check(self, session: Session) -> None:
-        """Make sure that the verifier can do what the search asks of it.
-
-        Raises:
-            ConfigurationError: it cannot.
-        """
-        self.accepts(session.verifier)
 
     def accepts(self, verifier: Verifier | None) -> None:
         """Refuse a verifier that does not score steps.
