@@ -20,7 +20,8 @@ from ttc.models.scripted import Scripted
 from ttc.models.simulated import Simulated
 from ttc.solve import solve
 from ttc.strategies.choice import By, Choice
-from ttc.strategies.particle_filter import ParticleFilter, ParticleSearch, Resampling, resampled
+from ttc.strategies.particle_filter import ParticleFilter
+from ttc.strategies.particles import ParticleSearch, Resampling, resampled
 from ttc.strategies.tree import Node, Tree
 from ttc.types import Candidate, Sample
 from ttc.verifiers.simulated import SimulatedStepScorer
