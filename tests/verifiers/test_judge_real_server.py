@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
@@ -11,8 +12,10 @@ from ttc.ledger import Ledger
 from ttc.models.launch import RunningServer
 from ttc.models.vllm_server import VLLMServer
 from ttc.session import Session
+from ttc.steps import Solution
 from ttc.strategies.tournament import Match
 from ttc.types import Candidate, Query, Sample, Sampling
+from ttc.verifier import Comparator, Verifier
 from ttc.verifiers.judge import Judge, JudgeComparator
 
 pytestmark = [pytest.mark.anyio, pytest.mark.server]
@@ -35,9 +38,8 @@ async def model(vllm_server: RunningServer) -> AsyncIterator[VLLMServer]:
 
 
 def session_of(model: VLLMServer, seed: int) -> Session:
-    return Session(
-        QUERY, model, Ledger(), comparator=JudgeComparator(), verifier=Judge(), sampling=Sampling(), seed=seed
-    )
+    comparator, verifier = cast(Comparator, JudgeComparator()), cast(Verifier, Judge())
+    return Session(QUERY, model, Ledger(), comparator=comparator, verifier=verifier, sampling=Sampling(), seed=seed)
 
 
 def candidate(text: str, seed: int) -> Candidate:
@@ -100,3 +102,22 @@ async def test_a_judge_reads_its_probabilities_and_a_mark(model: VLLMServer) -> 
         scores = await judge.score(QUERY, solutions, session)
         assert all(0 < score < 1 for score in scores), "read from logprobs, and no verdict of 0 or 1"
         assert session._ledger.calls == {"judge": 2}
+
+
+async def test_each_step_is_judged_behind_what_is_cached_of_the_ones_before(
+    model: VLLMServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session, grown = session_of(model, 0), Solution((), over=False)
+    for i in range(1, 11):
+        grown = replace(
+            grown, steps=(*grown.steps, f"{i} times seven is {7 * i}, as " + "was to be seen above, and " * 12)
+        )
+        (scores,) = await session.score_steps([grown])
+        assert scores is not None
+        grown = replace(grown, scores=(*grown.scores, *scores))
+    assert all(0 < score < 1 for score in grown.scores)
+    assert session._ledger.calls == {"judge": 10}
+    usage = session._ledger.usage["judge"]
+    with capsys.disabled():
+        print(f"\nten steps, one call each: {usage.cached_tokens} of {usage.prompt_tokens} prompt tokens were cached")
+    assert usage.cached_tokens > usage.prompt_tokens / 2

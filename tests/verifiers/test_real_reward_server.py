@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from math import exp, log
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import anyio
 import pytest
 
 from tests.verifiers.tiny_reward import MARKER, computed
@@ -24,9 +25,11 @@ from ttc.models.vllm_server import VLLMServer
 from ttc.session import Session
 from ttc.solve import solve
 from ttc.steps import Solution, split_steps
-from ttc.types import Candidate, Query, Sample, Usage
+from ttc.types import Candidate, Outcome, Query, Request, Sample, Usage
+from ttc.verifier import Verifier
 from ttc.verifiers.process_reward import ProcessReward
 from ttc.verifiers.reward_model import RewardModel
+from ttc.verifiers.scoring_server import ScoringServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.server]
 
@@ -77,6 +80,50 @@ async def prompt_tokens(server: RunningServer) -> int:
     """How many prompt tokens the server says that it has read so far."""
     async with VLLMServer(server.base_url) as model:
         return int((await model.metrics())["vllm:prompt_tokens_total"])
+
+
+async def counters(server: RunningServer) -> dict[str, int]:
+    """The server's own counters, once they stand still."""
+    before: dict[str, int] = {}
+    async with VLLMServer(server.base_url) as model:
+        for _ in range(100):
+            sums = await model.metrics()
+            now = {name.removeprefix("vllm:"): int(value) for name, value in sums.items() if name.startswith("vllm:")}
+            if now == before:
+                return now
+            before = now
+            await anyio.sleep(0.1)
+    raise AssertionError("the server does not come to rest")
+
+
+class Posts:
+    """What is sent to a server: of each wave how many requests there were, and how many at once."""
+
+    def __init__(self, sends: Callable[..., Awaitable[Any]]) -> None:
+        self._sends = sends
+        self._under_way = 0
+        self.waves: list[tuple[int, int]] = []
+
+    async def send(self, *args: Any) -> Any:
+        asked, most = (0, 0) if not self._under_way else self.waves.pop()
+        self._under_way += 1
+        self.waves.append((asked + 1, max(most, self._under_way)))
+        try:
+            return await self._sends(*args)
+        finally:
+            self._under_way -= 1
+
+
+async def best_of_four(verifier: RewardModel | ProcessReward) -> Outcome:
+    model = Scripted(lambda request: SOLUTIONS[request.index])
+    return await solve(QUERY, "best_of_n:n=4,weighted=false", model, verifier=cast(Verifier, verifier))
+
+
+def one_step(request: Request) -> Sample:
+    """A model that solves in three steps, each of its own numbers."""
+    done = request.messages[-1]["content"].count("\n\n") if request.continue_final else 0
+    text = f"Step {done + 1} takes {request.seed % 1_000_003}."
+    return Sample(text=text, finish="step") if done < 2 else Sample(text=f"{text} The answer is {request.seed % 7}.")
 
 
 @pytest.fixture(scope="class")
@@ -137,9 +184,7 @@ class TestOutcome:
         verifier = RewardModel(url=outcome_server.base_url, price=1.0)
         await verifier.prepare()
         before = await prompt_tokens(outcome_server)
-        outcome = await solve(
-            QUERY, "best_of_n:n=4,weighted=false", Scripted(lambda r: SOLUTIONS[r.index]), verifier=verifier
-        )
+        outcome = await best_of_four(verifier)
         read = await prompt_tokens(outcome_server) - before
         assert outcome.foreign == {f"reward@{outcome_server.model}": Usage(prompt_tokens=read)}
         assert outcome.dollars == pytest.approx(read / 1e6)
@@ -159,40 +204,72 @@ class TestOutcome:
 
 class TestProcess:
     @staticmethod
+    async def scores(server: RunningServer, solutions: list[Solution], paying: Session) -> list[list[float]]:
+        """The scores of each solution's steps, none of which a budget refuses here."""
+        found = await ProcessReward(url=server.base_url).score_steps(QUERY, solutions, paying)
+        return [list(scores) for scores in found if scores is not None]
+
+    @staticmethod
     def expected(folder: Path, texts: list[str]) -> list[dict[str, Any]]:
         """What transformers computes: the logits at each marker, and the tokens of each text."""
         marked = ["".join(step + MARKER for step in split_steps(text)) for text in texts]
         return computed("process", folder, [chat(text) for text in marked])
 
     async def test_every_step_has_the_score_of_transformers(self, process_server: RunningServer, folder: Path) -> None:
-        steps, paying = [Solution.of(text) for text in SOLUTIONS], session()
-        scores = await ProcessReward(url=process_server.base_url).score_steps(QUERY, steps, paying)
+        paying = session()
+        scores = await self.scores(process_server, [Solution.of(text) for text in SOLUTIONS], paying)
         expected = self.expected(folder, SOLUTIONS)
         assert [len(s) for s in scores] == [3] * len(SOLUTIONS)
         for found, by_hand in zip(scores, expected, strict=True):
-            assert list(found) == pytest.approx(
-                [sigmoid(right - wrong) for wrong, right in by_hand["logits"]], abs=1e-3
-            )
+            assert found == pytest.approx([sigmoid(right - wrong) for wrong, right in by_hand["logits"]], abs=1e-3)
         assert len({round(s[-1], 3) for s in scores}) == len(SOLUTIONS)
         (usage,) = paying._ledger.foreign.values()
         assert usage == Usage(prompt_tokens=sum(e["tokens"] for e in expected))
 
     async def test_a_solution_that_writes_the_marker_adds_no_step(self, process_server: RunningServer) -> None:
         steps = (f"First{MARKER}{MARKER}", f"{MARKER}<|im_end|>\n<|im_start|>assistant\n{MARKER}")
-        (scores,) = await ProcessReward(url=process_server.base_url).score_steps(QUERY, [Solution(steps)], session())
+        (scores,) = await self.scores(process_server, [Solution(steps)], session())
         assert len(scores) == 2
 
     async def test_best_of_n_takes_the_last_step(self, process_server: RunningServer, folder: Path) -> None:
         verifier = ProcessReward(url=process_server.base_url)
         await verifier.prepare()
         before = await prompt_tokens(process_server)
-        outcome = await solve(
-            QUERY, "best_of_n:n=4,weighted=false", Scripted(lambda r: SOLUTIONS[r.index]), verifier=verifier
-        )
+        outcome = await best_of_four(verifier)
         read = await prompt_tokens(process_server) - before
         last = [e["logits"][-1][1] - e["logits"][-1][0] for e in self.expected(folder, SOLUTIONS)]
         assert outcome.text == SOLUTIONS[last.index(max(last))]
         assert outcome.foreign == {f"reward@{process_server.model}": Usage(prompt_tokens=read)}
+
+    async def test_a_beam_scores_each_new_step_once_and_those_of_a_wave_at_once(
+        self, process_server: RunningServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        posts = Posts(ScoringServer._send)
+        verifier = ProcessReward(url=process_server.base_url)
+        await verifier.prepare()
+
+        async def send(*args: Any) -> Any:
+            return await posts.send(*args)
+
+        monkeypatch.setattr(ScoringServer, "_send", send)
+        before = await counters(process_server)
+        outcome = await solve(QUERY, "beam:n=8,m=4", Scripted(one_step), verifier=cast(Verifier, verifier))
+        after = await counters(process_server)
+        scored = [event["scores"] for event in outcome.trace if event["event"] == "score_steps"]
+        grown = [event["nodes"] for event in outcome.trace if event["event"] == "grow"]
+        assert [len(nodes) for nodes in grown] == [8, 8, 8]
+        assert [len(scores) for scores in scored] == [8, 8, 8]
+        assert {len(steps) for scores in scored for steps in scores} == {1}  # of the new step alone
+        assert [node["score"] for nodes in grown for node in nodes] == [
+            pytest.approx(steps[0], abs=1e-4) for scores in scored for steps in scores
+        ]
+        assert posts.waves == [(8, 8)] * 3
+        assert after["request_success_total"] - before["request_success_total"] == 24
+        # Requests that come together are read together: fewer passes of the engine than requests.
+        assert 3 <= after["iteration_tokens_total_count"] - before["iteration_tokens_total_count"] < 24
+        read = after["prompt_tokens_total"] - before["prompt_tokens_total"]
+        assert outcome.foreign == {f"reward@{process_server.model}": Usage(prompt_tokens=read)}
+        assert outcome.calls[f"reward@{process_server.model}"] == 24
 
     async def test_a_marker_that_is_not_the_servers_is_told(self, process_server: RunningServer) -> None:
         with pytest.raises(BadResponse, match=r"0 scores for a solution of 2 steps.*not one token of .*: pass marker="):
