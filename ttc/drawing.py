@@ -85,11 +85,11 @@ class Drawing:
         """Seconds until the first deadline; infinite without one."""
         return self._ledger.seconds_left
 
-    async def prompt_tokens(self) -> int:
-        """How many tokens the prompt is, where a limit counts them; else 0."""
+    async def prompt_tokens(self, messages: Sequence[Message] | None = None) -> int:
+        """How many tokens a prompt is (default: the session's), where a limit counts them; else 0."""
         if not self._ledger.counts_prompts:
             return 0
-        said = "\n".join(str(message.get("content", "")) for message in self.messages)
+        said = "\n".join(str(message.get("content", "")) for message in messages or self.messages)
         tokens, _ = await self._model.count_tokens(said)
         return tokens
 
@@ -217,14 +217,14 @@ class Drawing:
     ) -> Continuations:
         """Go on from each of several partial solutions, all at once: one wave of requests.
 
-        Use as ``async with session.grow([a, a, b], until="\n\n") as grown: async for one in
-        grown``. They come in the order of ``parents``. A partial solution may stand there several times, and gets as
-        many different continuations; None stands for the beginning of a new one. What is over (the model ended it, or
-        it marks its answer at the end of a step) holds its answer; what may go on holds none.
+        Use as ``async with session.grow([a, a, b], until="\\n\\n") as grown: async for one in grown``. They come in the
+        order of ``parents``. A partial solution may stand there several times, and gets as many different
+        continuations; None stands for the beginning of a new one. What is over (the model ended it, or it marks its
+        answer at the end of a step) holds its answer; what may go on holds none.
 
         The cap of a sample (``max_tokens`` of the session's ``sampling``) is that of a whole solution. No more are sent
-        at a time than the budget carries, as with ``sample(whole=True)``. The server reads prompt and
-        text again with every step (from its prefix cache, where that holds them), and is billed for it.
+        at a time than the budget carries, as with ``sample(whole=True)``. The server reads prompt and text again with
+        every step (from its prefix cache, where that holds them), and is billed for it.
 
         Args:
             parents: what to go on from; equal ones are neighbours.

@@ -75,9 +75,8 @@ class Draw:
                 f"the budget is below what {self._wanted} samples of up to "
                 f"{self._request.max_tokens} may take: long samples may be cut, which favours short ones"
             )
-        if self._whole and not self._prompt and s._ledger.counts_prompts:
-            said = "\n".join(str(message.get("content", "")) for message in self._request.messages)
-            self._prompt, _ = await s._model.count_tokens(said)
+        if self._whole and not self._prompt:
+            self._prompt = await s.prompt_tokens(self._request.messages)
         self._stream = s._model.open([], s._ledger, by_finish=self._by_finish)
         self._issue()  # before the stream is entered: a request that cannot be made leaves nothing open
         await self._stream.__aenter__()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from abc import abstractmethod
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, ClassVar
@@ -101,13 +102,13 @@ class _NumbersGame(SuiteConfig):
         grader = RGGrader(data_set, places)
         return Suite(self.game, problems, info | {"grader": grader.name}, grader)
 
+    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """The generator's options."""
-        raise NotImplementedError
 
+    @abstractmethod
     def shown(self) -> Sequence[Message]:
         """The worked examples, as turns of the chat."""
-        raise NotImplementedError
 
     def missing(self) -> str:
         """Say whether reasoning-gym is missing."""

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
-
 import pytest
 
+from tests.strategies.hand_made_trees import choice, grow, tree
 from ttc.strategies.beam import BeamSearch
-from ttc.strategies.choice import Choice
-from ttc.strategies.tree import Node, Tree
-from ttc.types import Candidate, Query, Sample
-
-QUERY = Query.of("?")
+from ttc.types import Candidate, Sample
 
 
 def beam(*, n: int, m: int, max_steps: int = 40) -> BeamSearch:
-    return BeamSearch(Tree(random.Random(1), max_steps=max_steps), Choice(QUERY, 0.5, by="weighted"), n=n, m=m)
-
-
-def grow(search: BeamSearch, parents: Sequence[Node], values: Sequence[float], *, answer: str = "") -> list[Node]:
-    """Grow a wave, each child with a value; with an answer all of them are whole."""
-    children: list[Node] = []
-    for parent, value in zip(parents, values, strict=True):
-        text = f"{parent.candidate.sample.text if parent.candidate else ''}{len(search.tree.nodes)} "
-        added = Sample(text=text, finish="stop" if answer else "step")
-        node = search.tree.add(parent, Candidate(answer or None, added, value), added)
-        assert node is not None
-        node.value = value
-        children.append(node)
-    return children
+    return BeamSearch(tree(max_steps=max_steps), choice(), n=n, m=m)
 
 
 def test_it_draws_n_first_steps_and_grows_the_best_of_them_m_times() -> None:
@@ -71,7 +52,7 @@ def test_what_is_whole_and_not_among_the_best_stays_in_the_choice() -> None:
 def test_equal_values_go_by_lot_and_not_by_arrival() -> None:
     kept: set[int] = set()
     for seed in range(40):
-        search = BeamSearch(Tree(random.Random(seed), max_steps=9), Choice(QUERY, 0.5, by="best"), n=4, m=4)
+        search = BeamSearch(tree(seed), choice("best"), n=4, m=4)
         search.tell(grow(search, search.ask(), [0.5] * 4))
         kept.add(search.ask()[0].number)
     assert kept == {1, 2, 3, 4}
