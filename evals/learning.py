@@ -14,7 +14,7 @@ from ttc.errors import ConfigurationError, RunError
 from ttc.evals.run_card import read_card
 from ttc.evals.store import read_calls
 from ttc.evals.suite import Problem, Suite, load_suite
-from ttc.seeds import hashed
+from ttc.seeds import hashed, problem_hash
 from ttc.types import Candidate
 from ttc.verifiers.learned import (
     FEATURES,
@@ -26,7 +26,6 @@ from ttc.verifiers.learned import (
     features,
     fit_logistic,
     observe,
-    problem_hash,
 )
 from ttc.verifiers.learned.features import Features
 

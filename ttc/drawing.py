@@ -13,6 +13,7 @@ from ttc.errors import BudgetExhausted, ConfigurationError
 from ttc.growing import Continuations
 from ttc.ledger import Ledger
 from ttc.models.base import Model
+from ttc.pacing import Pace
 from ttc.progress import Progress
 from ttc.request import Numbered, Watch
 from ttc.samples import Samples, ScoredSamples, Taken
@@ -46,6 +47,7 @@ class Drawing:
         sampling: Sampling | None = None,
         seed: int = 0,
         strategy: str = "",
+        pace: Pace | None = None,
     ) -> None:
         self._settled = SettledAnswers(query.answer_type) if isinstance(query.answer_type, Deciding) else None
         self.query = query if self._settled is None else replace(query, answer_type=self._settled)
@@ -62,6 +64,7 @@ class Drawing:
         self._whole = ledger
         self._seed = seed
         self._handed_on: list[Candidate] = []
+        self._pace = pace
         self._path: tuple[str | int, ...] = ()
         self._name: tuple[str, ...] = ()
         self._answers: dict[str, bool] = {}
@@ -139,14 +142,18 @@ class Drawing:
         if scored and self.verifier is None:
             raise ConfigurationError(NO_VERIFIER)
         given: list[Candidate] = []
+        pace: Pace | None = None
         if messages is None and kind == "generate" and not overrides and until is None:
             given, self._handed_on = self._handed_on[:n], self._handed_on[n:]
+            pace = self._pace
         request = self._request(messages or self.messages, kind, overrides, until)
         if by_finish or whole or watch is not None:
             request = replace(request, race=by_finish, whole=whole, watch=watch)
         made = ScoredSamples if scored else Samples
         # Nobody holds a drawing that is no whole session.
-        return made(cast("Session", self), request, n, wave=wave, given=given, by_finish=by_finish, whole=whole)
+        return made(
+            cast("Session", self), request, n, wave=wave, given=given, by_finish=by_finish, whole=whole, pace=pace
+        )
 
     async def generate(
         self, messages: Sequence[Message] | None = None, *, kind: str = "generate", **overrides: Any

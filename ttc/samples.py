@@ -13,6 +13,7 @@ import anyio
 
 from ttc.errors import BudgetExhausted
 from ttc.models.base import SampleStream
+from ttc.pacing import Pace
 from ttc.request import Numbered
 from ttc.types import Candidate, Request, Sample
 
@@ -50,6 +51,7 @@ class Draw:
         given: Sequence[Candidate] = (),
         by_finish: bool = False,
         whole: bool = False,
+        pace: Pace | None = None,
     ) -> None:
         self._session = session
         self._request = request  # of several the one with the longest prompt
@@ -58,6 +60,8 @@ class Draw:
         self._wave = wave or n
         self._by_finish = by_finish
         self._whole = whole
+        self._pace = pace
+        self._seen: list[Candidate] = []  # where it is paced: what was handed on
         self._taken = Taken()
         for candidate in given:
             self._taken.add(candidate.sample.usage.generated)
@@ -78,7 +82,8 @@ class Draw:
         if self._whole and not self._prompt:
             self._prompt = await s.prompt_tokens(self._request.messages)
         self._stream = s._model.open([], s._ledger, by_finish=self._by_finish)
-        self._issue()  # before the stream is entered: a request that cannot be made leaves nothing open
+        if self._pace is None:
+            self._issue()  # before the stream is entered: a request that cannot be made leaves nothing open
         await self._stream.__aenter__()
         return self
 
@@ -120,6 +125,11 @@ class Draw:
         if self._issued >= self._wanted:
             raise StopAsyncIteration
         await self._consumed()
+        if self._pace is not None:
+            left = self._wanted - self._issued
+            self._wave = min(left, await self._pace.next_wave(self._session, self._seen, left))
+            if self._wave < 1:
+                raise StopAsyncIteration
         self._issue()
         try:
             return await self._stream.__anext__()
@@ -137,7 +147,8 @@ class Draw:
     def _issue(self) -> None:
         assert self._stream is not None
         # A wave that samples were handed on into is smaller by those.
-        more = min(self._wave - len(self._given) if not self._issued else self._wave, self._wanted - self._issued)
+        first = not self._issued and self._pace is None
+        more = min(self._wave - len(self._given) if first else self._wave, self._wanted - self._issued)
         if self._whole and more > 0 and self._session._ledger.limited:
             more = max(1, self._carried(more))
         if more > 0:
@@ -175,10 +186,15 @@ class Samples(Draw):
 
     async def __anext__(self) -> Candidate:
         if self._given:
-            return self._given.popleft()
-        s, sample = self._session, await self._next()
-        candidate = s._count(s._read(sample))
-        return candidate if s._settled is None else await s._settle(candidate)
+            candidate = self._given.popleft()
+        else:
+            s, sample = self._session, await self._next()
+            candidate = s._count(s._read(sample))
+            if s._settled is not None:
+                candidate = await s._settle(candidate)
+        if self._pace is not None:
+            self._seen.append(candidate)
+        return candidate
 
 
 @dataclass(slots=True, eq=False)
@@ -245,6 +261,8 @@ class ScoredSamples(Samples):
             s.merge(scoring.branch, "score", index=candidate.sample.index, score=candidate.score)
         if scoring.refused:
             s.progress.out_of_budget = True  # it comes without a score: it was paid for, and may be all there is
+        if self._pace is not None:
+            self._seen.append(candidate)
         return candidate
 
     def _refused(self) -> None:

@@ -15,12 +15,13 @@ from ttc.drawing import NO_VERIFIER, Drawing
 from ttc.errors import ConfigurationError
 from ttc.foreign import ForeignLease, lease_foreign
 from ttc.ledger import Ledger
+from ttc.pacing import Both, Pace
 from ttc.progress import Progress, Proposal
 from ttc.reserve import KeptBack
 from ttc.seeds import hashed
 from ttc.steps import Solution
 from ttc.tool import Tool, ToolResult
-from ttc.types import Candidate, Message
+from ttc.types import Candidate, Message, Sampling
 from ttc.verifier import Critic, StepScorer, Verdict, Verifier, in_unit, is_joint
 
 __all__ = ["Session"]
@@ -226,15 +227,30 @@ class Session(Drawing):
     # -- nesting ----------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def within(self, budget: Budget, *, hand_on: Sequence[Candidate] = ()) -> AsyncGenerator[Session]:
+    async def within(
+        self,
+        budget: Budget,
+        *,
+        hand_on: Sequence[Candidate] = (),
+        pace: Pace | None = None,
+        sampling: Sampling | None = None,
+    ) -> AsyncGenerator[Session]:
         """Open a child session under a further budget; what it spends counts here as well.
 
         Candidates that are handed on are the first that the child draws; they were paid for when they were drawn.
         Checkpoints, trace and counts are shared. When the child's seconds are over its block is left.
+
+        Args:
+            budget: its own limits.
+            hand_on: what it draws first, without a call.
+            pace: decides wave by wave how many samples it may draw, beside what paces this session.
+            sampling: how its samples are drawn (default: as here).
         """
         child = copy(self)
         child._ledger = Ledger(budget, parent=self._ledger)
         child._handed_on = list(hand_on)
+        child._pace = Both(pace, self._pace) if pace and self._pace else pace or self._pace
+        child.sampling = sampling or self.sampling
         with anyio.move_on_after(budget.seconds):
             yield child
 
@@ -273,6 +289,7 @@ class Session(Drawing):
         child.messages = self.messages if messages is None else tuple(messages)
         child._path = (*self._path, *called)
         child._handed_on = []
+        child._pace = None
         child.rng = random.Random(hashed(self._seed, self.query.id, self.strategy, *child._path))
         # No two requests of a query have one seed, whatever the branches are called.
         child.progress = self.progress.branches[called] = Progress(

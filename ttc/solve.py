@@ -12,6 +12,7 @@ from ttc.budget import Budget
 from ttc.errors import BudgetExhausted, ConfigurationError
 from ttc.ledger import Ledger
 from ttc.models.base import Model
+from ttc.pacing import Pace
 from ttc.progress import Progress
 from ttc.session import Session
 from ttc.strategy import Strategy, make_strategy
@@ -35,6 +36,7 @@ async def solve(
     sampling: Sampling | None = None,
     seed: int = 0,
     parent: Ledger | None = None,
+    pace: Pace | None = None,
 ) -> Outcome:
     """Solve one query with one strategy under one hard budget.
 
@@ -50,6 +52,7 @@ async def solve(
         sampling: how samples are drawn.
         seed: with the query's id it determines the seed of every request.
         parent: a ledger that spans several queries. Its seconds count from the first one.
+        pace: decides wave by wave how many samples the query may draw; for strategies that are ``prefix_valid``.
 
     Raises:
         ConfigurationError: an unknown name, a parameter out of range, a missing verifier or comparator, or a verifier
@@ -77,6 +80,7 @@ async def solve(
         sampling=sampling,
         seed=seed,
         strategy=strategy.spec,
+        pace=pace,
     )
     for judge in (verifier, comparator):
         if getattr(judge, "asks_model", False):

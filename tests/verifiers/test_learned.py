@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ttc.errors import ConfigurationError
 from ttc.models.scripted import Scripted
+from ttc.seeds import problem_hash
 from ttc.solve import solve
 from ttc.types import Candidate, Query, Request, Sample, Usage
 from ttc.verifier import is_joint, make_verifier
@@ -28,7 +29,6 @@ from ttc.verifiers.learned import (
     features,
     fit_logistic,
     observe,
-    problem_hash,
     sigmoid,
 )
 from ttc.verifiers.maths import NumberAnswer

@@ -6,7 +6,7 @@ registered as ``learned``. Training from runs and recorded samples is :mod:`ttc.
 
 from ttc.verifiers.learned.features import FEATURES, Observed, features, observe
 from ttc.verifiers.learned.logistic import fit_logistic, sigmoid
-from ttc.verifiers.learned.model_file import Coefficient, HeldOut, LearnedModel, Training, problem_hash
+from ttc.verifiers.learned.model_file import Coefficient, HeldOut, LearnedModel, Training
 from ttc.verifiers.learned.verifier import LearnedVerifier
 
 __all__ = [
@@ -20,6 +20,5 @@ __all__ = [
     "features",
     "fit_logistic",
     "observe",
-    "problem_hash",
     "sigmoid",
 ]

@@ -12,16 +12,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ttc.errors import ConfigurationError
-from ttc.seeds import hashed
 from ttc.verifiers.learned.features import FEATURES, Features
 from ttc.verifiers.learned.logistic import sigmoid
 
-__all__ = ["Coefficient", "HeldOut", "LearnedModel", "Training", "problem_hash"]
-
-
-def problem_hash(problem: str) -> str:
-    """Hash a query's id: enough to say whether it was trained on, too little to say what it was."""
-    return f"{hashed('problem', problem):012x}"
+__all__ = ["Coefficient", "HeldOut", "LearnedModel", "Training"]
 
 
 class Coefficient(BaseModel):

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from ttc.seeds import problem_hash
 from ttc.session import Session
 from ttc.types import Candidate, Query
 from ttc.verifiers.learned.features import features, observe
-from ttc.verifiers.learned.model_file import LearnedModel, problem_hash
+from ttc.verifiers.learned.model_file import LearnedModel
 
 __all__ = ["LearnedVerifier"]
 
