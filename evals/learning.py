@@ -14,6 +14,7 @@ from ttc.errors import ConfigurationError, RunError
 from ttc.evals.run_card import read_card
 from ttc.evals.store import read_calls
 from ttc.evals.suite import Problem, Suite, load_suite
+from ttc.logistic import fit_logistic
 from ttc.seeds import hashed, problem_hash
 from ttc.types import Candidate
 from ttc.verifiers.learned import (
@@ -24,7 +25,6 @@ from ttc.verifiers.learned import (
     LearnedVerifier,
     Training,
     features,
-    fit_logistic,
     observe,
 )
 from ttc.verifiers.learned.features import Features

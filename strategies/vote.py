@@ -83,6 +83,10 @@ class Vote:
         elif leader is None or (home.weight >= leader.weight and home.standing > leader.standing):
             self._leader = home
 
+    def home(self, answer: str) -> AnswerClass | None:
+        """Return the class of an answer that was voted for, or None."""
+        return self._by_answer.get(answer)
+
     def leader(self) -> AnswerClass | None:
         """Return the leading class, or None where everybody abstained."""
         return self._leader

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ttc.errors import ConfigurationError
+from ttc.logistic import fit_logistic, sigmoid
 from ttc.models.scripted import Scripted
 from ttc.seeds import problem_hash
 from ttc.solve import solve
@@ -27,9 +28,7 @@ from ttc.verifiers.learned import (
     Observed,
     Training,
     features,
-    fit_logistic,
     observe,
-    sigmoid,
 )
 from ttc.verifiers.maths import NumberAnswer
 

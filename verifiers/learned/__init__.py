@@ -1,11 +1,10 @@
 """A verifier that is learned from graded samples: logistic regression on what is cheap to see of a sample.
 
-``features`` are what it sees, ``logistic`` fits and predicts, ``model_file`` is what is kept, ``verifier`` is what is
+``features`` are what it sees, :mod:`ttc.logistic` fits it, ``model_file`` is what is kept, ``verifier`` is what is
 registered as ``learned``. Training from runs and recorded samples is :mod:`ttc.evals.learning`.
 """
 
 from ttc.verifiers.learned.features import FEATURES, Observed, features, observe
-from ttc.verifiers.learned.logistic import fit_logistic, sigmoid
 from ttc.verifiers.learned.model_file import Coefficient, HeldOut, LearnedModel, Training
 from ttc.verifiers.learned.verifier import LearnedVerifier
 
@@ -18,7 +17,5 @@ __all__ = [
     "Observed",
     "Training",
     "features",
-    "fit_logistic",
     "observe",
-    "sigmoid",
 ]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ttc.errors import ConfigurationError
+from ttc.logistic import sigmoid
 from ttc.verifiers.learned.features import FEATURES, Features
-from ttc.verifiers.learned.logistic import sigmoid
 
 __all__ = ["Coefficient", "HeldOut", "LearnedModel", "Training"]
 
