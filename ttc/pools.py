@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 from ttc.budget import Price
 from ttc.errors import ConfigurationError
+from ttc.models.recorded import Recorded
 from ttc.types import Candidate, Query, Sample, Usage, digest
 
-__all__ = ["CutColumns", "Pool", "RecordedAnswer", "RecordedProblem", "Unit", "candidate_of"]
+__all__ = ["CutColumns", "Pool", "RecordedAnswer", "RecordedProblem", "Unit", "candidate_of", "replay_model"]
 
 Unit = Literal["tokens", "characters", "samples"]
 """What the cost of a sample is counted in: tokens, or, where those were not recorded, characters or samples."""
@@ -242,3 +243,29 @@ class Pool:
 def candidate_of(sample: Sample) -> Candidate:
     """Read a recorded sample."""
     return Candidate(RecordedAnswer().extract(sample.text), sample)
+
+
+def replay_model(pool: Pool, *, cut: int | None = None, seed: int = 0) -> Recorded:
+    """A model that replays a pool's samples, each problem's in an order that follows from the seed.
+
+    Args:
+        pool: what was recorded.
+        cut: replay what the samples answered when they were cut at so many tokens.
+        seed: of the orders.
+
+    Raises:
+        ConfigurationError: samples of a problem were not recorded at that cut.
+    """
+    tokens: dict[str, int] = {}
+    for p in pool.problems:
+        for answer, n in zip(p.answers, p.answer_tokens, strict=bool(p.answer_tokens)):
+            if answer is not None:  # of equal answers the shortest, so that thinking is not understated
+                tokens[answer] = min(n, tokens.get(answer, n))
+    return Recorded(
+        {p.id: p.samples(cut=cut) for p in pool.problems},
+        name=pool.model,
+        price=pool.price,
+        seed=seed,
+        prompts={p.id: p.prompt for p in pool.problems},
+        answer_tokens=tokens,
+    )
