@@ -139,6 +139,24 @@ class RecordedProblem:
                     found.setdefault(answer, []).append(right)
         return {answer: sum(rights) / len(rights) for answer, rights in found.items()}
 
+    def at_cut(self, cut: int) -> RecordedProblem:
+        """The samples as they were cut at so many tokens and made to answer.
+
+        Raises:
+            ConfigurationError: they were not recorded at that cut.
+        """
+        columns = self._cut(cut)
+        return RecordedProblem(
+            id=self.id,
+            group=self.group,
+            prompt=self.prompt,
+            tags=self.tags,
+            answers=columns.answers,
+            right=columns.right,
+            generated=columns.generated,
+            prompt_tokens=self.prompt_tokens,
+        )
+
     def samples(self, *, cut: int | None = None) -> tuple[Sample, ...]:
         """The samples as a model would hand them on, without verdicts; cut at so many tokens, where that is recorded.
 
@@ -147,10 +165,14 @@ class RecordedProblem:
         Raises:
             ConfigurationError: samples were not recorded at that cut.
         """
-        if cut is not None and cut not in self.cuts:
+        columns = None if cut is None else self._cut(cut)
+        return tuple(self._sample(i, columns) for i in range(len(self)))
+
+    def _cut(self, cut: int) -> CutColumns:
+        if cut not in self.cuts:
             known = ", ".join(map(str, sorted(self.cuts))) or "none"
             raise ConfigurationError(f"problem {self.id}: cuts that were recorded: {known}; asked for: {cut}")
-        return tuple(self._sample(i, None if cut is None else self.cuts[cut]) for i in range(len(self)))
+        return self.cuts[cut]
 
     def _sample(self, i: int, cut: CutColumns | None) -> Sample:
         source = cut or self
@@ -230,6 +252,16 @@ class Pool:
         """
         wanted = frozenset(problems)
         return replace(self, problems=tuple(p for p in self.problems if p.id in wanted))
+
+    def at_cut(self, cut: int) -> Pool:
+        """What was recorded with samples cut at so many tokens and made to answer, as a pool of its own.
+
+        Verifiers scored the whole samples, so there are no scores in it.
+
+        Raises:
+            ConfigurationError: samples of a problem were not recorded at that cut.
+        """
+        return replace(self, problems=tuple(p.at_cut(cut) for p in self.problems), thinking=str(cut))
 
     def digest(self) -> str:
         """Hash all that a replay depends on: the model, and every problem with its samples and verdicts."""
