@@ -1,0 +1,125 @@
+"""Accuracy against realised cost: what a target costs, and how much a curve holds in one number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf, log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttc.errors import ConfigurationError
+
+__all__ = ["CostCurve", "Floats", "tokens_to_target"]
+
+Floats = NDArray[np.float64]
+NEARLY = 1e-9  # accuracies that differ by less are one: they are means of the same numbers in another order
+
+
+@dataclass(frozen=True)
+class CostCurve:
+    """Points of accuracy and mean realised cost, in any order.
+
+    Between two points lies what choosing one of them by lot gives, query by query: accuracy is linear in cost. Fixed-N
+    curves saturate and may fall; the non-decreasing hull is what one would run, the best point that costs no more.
+
+    Attributes:
+        settings: what each point is called, ``8`` of N=8.
+        cost: mean per query; shape (settings,).
+        accuracy: shape (settings,).
+        unit: of the cost.
+    """
+
+    settings: tuple[str, ...]
+    cost: Floats
+    accuracy: Floats
+    unit: str = "tokens"
+
+    def __post_init__(self) -> None:
+        if not len(self.settings) == len(self.cost) == len(self.accuracy) or not self.settings:
+            raise ConfigurationError("a curve needs a cost and an accuracy for each of its settings, and one at least")
+
+    def at(self, setting: str) -> tuple[float, float]:
+        """Return accuracy and cost at a setting.
+
+        Raises:
+            ConfigurationError: the curve has no such point.
+        """
+        if setting not in self.settings:
+            raise ConfigurationError(f"the curve has no point '{setting}': {', '.join(self.settings)}")
+        i = self.settings.index(setting)
+        return float(self.accuracy[i]), float(self.cost[i])
+
+    @cached_property
+    def hull(self) -> tuple[Floats, Floats]:
+        """Costs and accuracies of the points that are better than all that cost no more, by cost."""
+        order = np.lexsort((-self.accuracy, self.cost))
+        cost, accuracy = self.cost[order], self.accuracy[order]
+        before = np.concatenate([[-inf], np.maximum.accumulate(accuracy)[:-1]])
+        kept = accuracy > before + NEARLY
+        return cost[kept], accuracy[kept]
+
+    def cheapest(self, accuracy: float) -> str | None:
+        """Return the cheapest setting that reaches an accuracy; None if none does."""
+        reached = np.flatnonzero(self.accuracy >= accuracy - NEARLY)
+        return self.settings[int(reached[np.argmin(self.cost[reached])])] if len(reached) else None
+
+    def cost_to_reach(self, accuracy: float) -> float:
+        """Return the realised cost of the cheapest setting that reaches an accuracy; infinite if none does."""
+        reached = self.cost[self.accuracy >= accuracy - NEARLY]
+        return float(reached.min()) if len(reached) else inf
+
+    def interpolated_cost(self, accuracy: float) -> float:
+        """Return what an accuracy costs on the non-decreasing hull, between settings too; infinite above its top.
+
+        Below the first point nothing cheaper is known: it costs what the first point costs.
+        """
+        cost, height = self.hull
+        if accuracy > height[-1] + NEARLY:
+            return inf
+        return float(np.interp(accuracy, height, cost))
+
+    def accuracy_at(self, cost: float) -> float:
+        """Return the accuracy that a cost buys on the non-decreasing hull; flat behind its last point.
+
+        Raises:
+            ConfigurationError: less than the first point costs.
+        """
+        costs, height = self.hull
+        if cost < costs[0] * (1 - NEARLY):
+            raise ConfigurationError(f"a cost of {cost:.6g} lies below the curve's first point ({costs[0]:.6g})")
+        return float(np.interp(cost, costs, height))
+
+    def area_under(self, low: float, high: float) -> float:
+        """Return the mean accuracy over the logarithm of cost from ``low`` to ``high``, on the non-decreasing hull.
+
+        Curves are compared over one range that both of them reach into: from the dearer of their first points on.
+
+        Raises:
+            ConfigurationError: an empty range, or one that starts below the first point.
+        """
+        if not 0 < low < high:
+            raise ConfigurationError(f"an area needs a range of costs from low to high, got {low:.6g} to {high:.6g}")
+        first = self.accuracy_at(low)
+        costs, height = self.hull
+        inside = (costs > low) & (costs < high)
+        x = np.concatenate([[low], costs[inside], [high]])
+        y = np.concatenate([[first], height[inside], [self.accuracy_at(high)]])
+        slope = np.diff(y) / np.diff(x)
+        start = y[:-1] - slope * x[:-1]  # accuracy is start + slope * cost between two points
+        area = start * np.log(x[1:] / x[:-1]) + slope * np.diff(x)
+        return float(area.sum()) / log(high / low)
+
+
+def tokens_to_target(curves: Mapping[str, CostCurve], targets: Sequence[float]) -> dict[str, tuple[float, ...]]:
+    """Return what each curve costs at each target accuracy, interpolated on its hull; infinite where it ends below.
+
+    Raises:
+        ConfigurationError: the curves count in different units, which are never compared.
+    """
+    units = sorted({c.unit for c in curves.values()})
+    if len(units) > 1:
+        raise ConfigurationError(f"curves in different units are not compared: {', '.join(units)}")
+    return {name: tuple(curve.interpolated_cost(t) for t in targets) for name, curve in curves.items()}
