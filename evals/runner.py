@@ -93,7 +93,11 @@ class _Unit:
 
 
 async def run_eval(
-    config: EvalConfig, model: LiveModel, *, on_progress: Callable[[RunProgress], None] | None = None
+    config: EvalConfig,
+    model: LiveModel,
+    *,
+    on_progress: Callable[[RunProgress], None] | None = None,
+    resume_by: str = "ttc eval --resume",
 ) -> EvalRun:
     """Run strategies on suites, or finish a run that was interrupted (its id and settings are the same).
 
@@ -104,6 +108,7 @@ async def run_eval(
         config: what to run.
         model: what answers.
         on_progress: called at the start and after each unit, with the same object.
+        resume_by: the command that goes on with a run, for messages.
 
     Raises:
         ConfigurationError: a wrong name, parameter or limit; before any call.
@@ -120,7 +125,7 @@ async def run_eval(
     units = list(_units(config, configurations, chosen, model))
     with Store(directory) as store:
         keep_card(directory, config, chosen, model, warnings=doubts)
-        runner = _Runner(config, model, store, units, on_progress or (lambda _: None))
+        runner = _Runner(config, model, store, units, on_progress or (lambda _: None), resume_by)
         runner.progress.warnings = [warning for found in doubts for warning in found]
         await runner.run()
     return EvalRun(directory, write_summary(directory), runner.progress)
@@ -136,8 +141,10 @@ class _Runner:
         store: Store,
         units: list[_Unit],
         tell: Callable[[RunProgress], None],
+        resume_by: str,
     ) -> None:
         self.config = config
+        self.resume_by = resume_by
         self.store = store
         self.model = StoredCalls(model, store)
         self.tell = tell
@@ -273,7 +280,7 @@ class _Runner:
             return error
         return type(error)(
             f"{error}; {self.progress.done} of {self.progress.total} units are done, and the run can be resumed: "
-            f"ttc eval --resume {self.config.run_id}{where}{more}"
+            f"{self.resume_by} {self.config.run_id}{where}{more}"
         )
 
 

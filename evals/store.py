@@ -35,7 +35,7 @@ from ttc.evals.run_directory import STORE as FILE
 from ttc.evals.run_directory import lock, refuse_network_disk, resolve, write_file
 from ttc.types import Request, Sample
 
-__all__ = ["KeptCall", "Store", "read_calls", "read_units", "resolve", "write_file"]
+__all__ = ["KeptCall", "Store", "read_calls", "read_requests", "read_units", "resolve", "write_file"]
 
 SCHEMA = 2
 GROUP = 512
@@ -251,12 +251,14 @@ class KeptCall:
         content: the hash of what was asked.
         sample: what came.
         part: it is no whole sample but a part of one: up to a stop sequence of ours, or on from where another ended.
+        key: what it is found again by, see :func:`ttc.evals.recorded_calls.call_key`.
     """
 
     query: str
     content: str
     sample: Sample
     part: bool = False
+    key: str = ""
 
 
 def read_calls(directory: Path, *, kind: str) -> list[KeptCall]:
@@ -267,12 +269,22 @@ def read_calls(directory: Path, *, kind: str) -> list[KeptCall]:
     """
     with _reading(directory) as connection:
         rows = connection.execute(
-            f"SELECT query, content, sample, {_PART}, max(logprobs) FROM calls JOIN requests USING (content) "
+            f"SELECT query, content, sample, {_PART}, key, max(logprobs) FROM calls JOIN requests USING (content) "
             "WHERE kind = ? AND key NOT LIKE '%:%' "
             "GROUP BY key ORDER BY calls.rowid",  # of several the one with the most logprobs
             (kind,),
         )
-        return [KeptCall(query, content, sample_from_json(raw), bool(part)) for query, content, raw, part, _ in rows]
+        return [KeptCall(query, of, sample_from_json(raw), bool(part), key) for query, of, raw, part, key, _ in rows]
+
+
+def read_requests(directory: Path) -> dict[str, dict[str, Any]]:
+    """Read what was asked for in a run, as :func:`~ttc.evals.records.request_to_json` wrote it, by its hash.
+
+    Raises:
+        RunError: there is no run, or it is damaged or of another version.
+    """
+    with _reading(directory) as connection:
+        return {content: orjson.loads(raw) for content, raw in connection.execute("SELECT * FROM requests")}
 
 
 @contextmanager

@@ -354,7 +354,7 @@ class Drawing:
             content = request.content()
         except TypeError as error:  # orjson's
             raise ConfigurationError(f"the messages or the extra fields of a request cannot be sent: {error}") from None
-        root = "\x1f".join(map(str, (self._seed, self.query.id, *self._path, content)))
+        root = Numbered.root(self._seed, self.query.id, content, path=self._path)
         first = self.progress.issued[root]
         self.progress.issued[root] += n
         return Numbered(request, root, range(first, first + n))

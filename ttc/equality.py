@@ -103,8 +103,13 @@ class SettledAnswers:
         x, y = self.key(a), self.key(b)
         return bool(x and y) and (self._root(x) == self._root(y) or self.inner.equivalent(a, b))
 
-    async def settle(self, answer: str, session: Session) -> list[str]:
-        """Compare an answer with all earlier ones; return those for which that stayed undecided."""
+    async def settle(self, answer: str, session: Session | None = None) -> list[str]:
+        """Compare an answer with all earlier ones; return those for which that stayed undecided.
+
+        Args:
+            answer: a new one.
+            session: charges comparisons that ask a model; without it those stay undecided.
+        """
         key = self.key(answer)
         if not key or key in self._answers:
             return []
@@ -127,7 +132,7 @@ class SettledAnswers:
         apart = {self._root(self.key(answer)), *told_apart}
         return [other for other in undecided if self._root(self.key(other)) not in apart]
 
-    async def _decided(self, key: str, answer: str, other_key: str, other: str, session: Session) -> Equality:
+    async def _decided(self, key: str, answer: str, other_key: str, other: str, session: Session | None) -> Equality:
         if max(self._undecided[key], self._undecided[other_key]) >= PATIENCE:
             return "undecided"
         first, second = sorted((answer, other))

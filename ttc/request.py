@@ -211,6 +211,18 @@ class Numbered(Sequence[Request]):
         self.positions = positions
         self._root = hashlib.blake2b(root.encode(), digest_size=8)
 
+    @staticmethod
+    def root(seed: int, query: str, content: str, *, path: Sequence[str | int] = ()) -> str:
+        """What the seeds of requests of equal content follow from.
+
+        Args:
+            seed: of the run.
+            query: id of the query.
+            content: hash of the request.
+            path: names of the branch of the session that draws them.
+        """
+        return "\x1f".join(map(str, (seed, query, *path, content)))
+
     def __len__(self) -> int:
         return len(self.positions)
 
