@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +12,20 @@ import anyio
 import anyio.to_thread
 
 from ttc.budget import Price
-from ttc.equality import Deciding, SettledAnswers
 from ttc.errors import ConfigurationError, RunError
-from ttc.evals.recorded_calls import call_key
-from ttc.evals.recorded_rows import SampleRow, first_forms, graded_problem, row_from_json, row_of
+from ttc.evals.recorded_rows import SampleRow, graded_problem, row_from_json
 from ttc.evals.records import UnitRecord
+from ttc.evals.rows_of_calls import DrawnRows, Problems, rows_of_calls
 from ttc.evals.run_card import read_card
-from ttc.evals.store import read_calls, read_requests, read_units
+from ttc.evals.store import read_units
 from ttc.evals.suite import Problem, Suite, load_suite
-from ttc.evals.tournaments import events
 from ttc.pools import Pool, RecordedProblem
-from ttc.request import Numbered
-from ttc.seeds import hashed
-from ttc.types import Candidate, ForcedAnswer, Request, Sample
 from ttc.verifier import make_verifier
 
 __all__ = ["pool_of_run"]
 
 AT_A_TIME = 8
 """Problems that are graded at a time."""
-
-Problems = Mapping[str, tuple[Suite, Problem]]
-
-
-@dataclass(slots=True)
-class _Drawn:
-    """Rows by problem, with what a reader of the pool should know."""
-
-    rows: dict[str, list[SampleRow]]
-    warnings: list[str] = field(default_factory=list[str])
 
 
 async def pool_of_run(
@@ -73,7 +58,7 @@ async def pool_of_run(
     problems = await _problems(card, directory, suites)
     drawn = _noted(units)
     if not drawn.rows:
-        drawn = await _of_calls(directory, card, units, problems)
+        drawn = await rows_of_calls(directory, card, units, problems)
     drawn.rows = {name: rows[:n] for name, rows in drawn.rows.items() if rows and name in problems}
     if not drawn.rows:
         raise RunError(
@@ -196,7 +181,7 @@ async def _graded(
     return [found[name] for name in names]
 
 
-def _noted(units: Sequence[UnitRecord]) -> _Drawn:
+def _noted(units: Sequence[UnitRecord]) -> DrawnRows:
     """What a recording noted of its samples; nothing for other runs."""
     rows: dict[str, list[SampleRow]] = {}
     empty = 0
@@ -205,125 +190,6 @@ def _noted(units: Sequence[UnitRecord]) -> _Drawn:
         rows.setdefault(unit.problem, []).extend(found)
         empty += not found
     if not any(rows.values()):
-        return _Drawn({})
+        return DrawnRows({})
     left_out = f"{empty} problems without a sample were left out: every call of theirs failed"
-    return _Drawn(rows, [left_out] if empty else [])
-
-
-# -- of an eval -------------------------------------------------------------------------------------------------------
-
-
-async def _of_calls(
-    directory: Path, card: Mapping[str, Any], units: Sequence[UnitRecord], problems: Problems
-) -> _Drawn:
-    """Find the samples of the queries' own prompts among the calls of a run."""
-    calls = await anyio.to_thread.run_sync(lambda: read_calls(directory, kind="generate"))
-    requests = await anyio.to_thread.run_sync(read_requests, directory)
-    by_key = {call.key: call.sample for call in calls}
-    asked = {c.content: r for c in calls if (r := _own_request(requests[c.content], c.query, problems)) is not None}
-    times = Counter(_sampling(asked[call.content]) for call in calls if call.content in asked)
-    if not times:
-        return _Drawn({})
-    most = max(times, key=lambda sampling: times[sampling])
-    contents: dict[str, str] = {}
-    for call in calls:
-        if call.content in asked and _sampling(asked[call.content]) == most:
-            contents.setdefault(call.query, call.content)
-    scores = _scores(units)
-    seed, rows = card["config"]["seed"], dict[str, list[SampleRow]]()
-    for name, content in contents.items():
-        drawn: list[tuple[int, Sample]] = []
-        for epoch in range(card["config"]["epochs"]):
-            of_epoch = hashed(seed, "epoch", epoch) if epoch else seed
-            found = _in_issue_order(card["model"], by_key, asked[content], of_epoch, name)
-            drawn += [(epoch, sample) for sample in found]
-        rows[name] = await _rows(name, problems[name][1], drawn, scores)
-    warnings = [
-        f"{len(problems_short)} problems ended early in some strategy: how many samples there are depends on what they "
-        "say"
-        for problems_short in [{u.problem for u in units if u.outcome.ended_by == "stopped_early"}]
-        if problems_short
-    ]
-    if len(times) > 1:
-        warnings.append(f"{sum(times.values()) - times[most]} samples were drawn in other ways, and are left out")
-    return _Drawn(rows, warnings)
-
-
-def _own_request(raw: Mapping[str, Any], query: str, problems: Problems) -> Request | None:
-    """The request behind a call where it asks for whole samples of the query's own prompt."""
-    if query not in problems or raw["messages"] != [dict(m) for m in problems[query][1].query.messages]:
-        return None
-    if raw["n"] != 1 or raw["continue_final"] or raw["choices"] or raw.get("until"):
-        return None
-    force = raw["force"]
-    return Request(
-        messages=tuple(raw["messages"]),
-        max_tokens=raw["max_tokens"],
-        temperature=raw["temperature"],
-        top_p=raw["top_p"],
-        thinking_tokens=raw["thinking_tokens"],
-        force=ForcedAnswer(force["cue"], force["max_tokens"], lambda _: False) if force else None,
-        extra=raw["extra"],
-    )
-
-
-def _sampling(request: Request) -> str:
-    """What a request asks for, whatever its prompt and its answer type."""
-    force = request.force
-    return replace(request, messages=(), force=replace(force, cue="") if force else None).content()
-
-
-def _in_issue_order(
-    model: str, by_key: Mapping[str, Sample], request: Request, seed: int, query: str
-) -> Iterator[Sample]:
-    """The samples of a query from the first one on, up to the first that is not there whole.
-
-    Calls that ran in a race or under a watch have other keys.
-    """
-    root = Numbered.root(seed, query, request.content())
-    for i in range(len(by_key)):
-        (numbered,) = Numbered(request, root, range(i, i + 1))
-        sample = by_key.get(call_key(model, numbered))
-        if sample is None:
-            return
-        yield sample
-
-
-async def _rows(
-    name: str,
-    problem: Problem,
-    drawn: Sequence[tuple[int, Sample]],
-    scores: Mapping[tuple[str, int, int, int], Mapping[str, float]],
-) -> list[SampleRow]:
-    kind = problem.query.answer_type
-    settled = SettledAnswers(kind) if isinstance(kind, Deciding) else None
-    read = [Candidate(kind.extract(sample.text), sample) for _, sample in drawn]
-    answers = [c.answer if c.answer is not None and kind.key(c.answer) else None for c in read]
-    if settled is not None:
-        for answer in answers:
-            if answer is not None:
-                await settled.settle(answer)
-    forms = first_forms(settled or kind, answers)
-    rows: list[SampleRow] = []
-    for (epoch, sample), answer in zip(drawn, answers, strict=True):
-        found = scores.get((name, epoch, sample.index, sample.usage.generated), {})
-        rows.append(row_of(sample, None if answer is None else forms[answer], scores=found))
-    return rows
-
-
-def _scores(units: Sequence[UnitRecord]) -> dict[tuple[str, int, int, int], dict[str, float]]:
-    """Scores by problem, epoch, position and length, of the samples that stand for themselves in their unit.
-
-    Where a position comes twice, or other kinds of samples were drawn beside, a score may be another's.
-    """
-    scores: defaultdict[tuple[str, int, int, int], dict[str, float]] = defaultdict(dict)
-    for unit in units:
-        samples = list(events(unit.outcome.trace, "sample"))
-        lengths = {event["index"]: event["generated"] for event in samples}
-        if len(lengths) < len(samples) or any(event["kind"] != "generate" for event in samples):
-            continue
-        for event in events(unit.outcome.trace, "score"):
-            if "by" in event and event["index"] in lengths:
-                place = (unit.problem, unit.epoch, event["index"], lengths[event["index"]])
-                scores[place].setdefault(event["by"], event["score"])
-    return scores
+    return DrawnRows(rows, [left_out] if empty else [])
