@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import anyio.to_thread
 
 from ttc.errors import ConfigurationError
-from ttc.evals.config import EvalConfig, choose_problems
+from ttc.evals.config import EvalConfig, choose_problems, expand
 from ttc.evals.duplicates import suite_warnings
 from ttc.evals.judge_grader import refuse_same_judge
 from ttc.evals.learning import refuse_trained_problems
 from ttc.evals.problem import Problem
 from ttc.evals.suite import Suite
+from ttc.evals.tuned_problems import refuse_tuned_problems
 from ttc.models.base import Model
 from ttc.types import Query
 from ttc.verifier import Verifier, make_comparator, make_verifier
@@ -32,13 +33,15 @@ async def ready_suites(config: EvalConfig) -> EvalConfig:
         made of them is the same, since a suite is named by the spec that it was loaded by.
 
     Raises:
-        ConfigurationError: the data of a suite cannot be had, a grader or the verifier cannot work here, or the
-            verifier has nothing to run.
+        ConfigurationError: the data of a suite cannot be had, a grader or the verifier cannot work here, the
+            verifier has nothing to run, or a strategy was tuned on some of the problems.
     """
+    strategies = [c.strategy for c in expand(config.strategies, config.budgets)]
     suites: list[Suite] = []
     queries: list[Query] = []
     for given in config.suites:
         suite, problems = await anyio.to_thread.run_sync(choose_problems, given, config)
+        refuse_tuned_problems(strategies, suite, (p.query.id for p in problems))
         await suite.grader.prepare()
         suites.append(suite)
         queries += [problem.query for problem in problems]
@@ -55,9 +58,10 @@ async def examined(
     """Refuse a run that could not mean what it says, before its first call; return what is doubtful of each suite.
 
     Raises:
-        ConfigurationError: the judge that grades would select as well, a learned verifier would meet what it learned
-            from, the verifier has nothing to run, or a grader cannot work here.
+        ConfigurationError: the judge that grades would select as well, a learned verifier or a policy would meet
+            what it learned from, the verifier has nothing to run, or a grader cannot work here.
     """
+    strategies = [c.strategy for c in expand(config.strategies, config.budgets)]
     verifier, comparator = make_verifier(config.verifier), make_comparator(config.comparator)
     doubts: list[list[str]] = []
     for suite, problems in chosen:
@@ -66,6 +70,7 @@ async def examined(
             suite.grader, model=model, verifier=verifier, comparator=comparator, answer_types=types.values()
         )
         refuse_trained_problems(verifier, (p.query.id for p in problems))
+        refuse_tuned_problems(strategies, suite, (p.query.id for p in problems))
         await suite.grader.prepare()
         doubts.append(await anyio.to_thread.run_sync(suite_warnings, suite))
     refuse_idle_verifier(verifier, [p.query for _, problems in chosen for p in problems])

@@ -1,0 +1,82 @@
+"""A policy is not evaluated on the problems that it was tuned on: what it shows there is no evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from ttc import registry
+from ttc.errors import ConfigurationError
+from ttc.evals.suite import Suite
+from ttc.strategy import Strategy, make_strategy
+
+__all__ = ["refuse_tuned_problems"]
+
+
+def refuse_tuned_problems(strategies: Iterable[Strategy], suite: Suite, problems: Iterable[str]) -> None:
+    """Refuse to evaluate a strategy on problems that it, or a strategy inside it, was tuned on.
+
+    Args:
+        strategies: of a run. Those are looked at that have a method ``tuned_on(problem)``, as what holds a policy has.
+        suite: that is run.
+        problems: ids of the queries that are run.
+
+    Raises:
+        ConfigurationError: says how many of how many there are, and how to take others.
+    """
+    asked = list(problems)
+    for strategy in strategies:
+        for tuned_on in _tuned(strategy):
+            known = [problem for problem in asked if tuned_on(problem)]
+            if not known:
+                continue
+            others = sum(not tuned_on(p.query.id) for p in suite.problems)
+            raise ConfigurationError(
+                f"strategy '{strategy.spec}' was tuned on {len(known)} of these {len(asked)} problems of suite "
+                f"'{suite.name}' ({known[0]}, ...), and what it shows on them is no evidence. {_advice(suite, others)}"
+            )
+
+
+def _advice(suite: Suite, others: int) -> str:
+    seeded = _has_seed(suite.name)
+    ways = [
+        f"another seed of the suite ({suite.name}{',' if ':' in suite.name else ':'}seed=...)" if seeded else "",
+        f"another draw of it with --limit and --sample-seed, since {others:,} of its {len(suite.problems):,} problems "
+        "were not tuned on"
+        if others
+        else "",
+        "another suite, or tune on others",
+    ]
+    return f"Take {', or '.join(filter(None, ways))}."
+
+
+def _has_seed(suite: str) -> bool:
+    """Whether a suite makes other problems from another seed, which its spec does not fix yet."""
+    try:
+        name, given = registry.parse_spec("suite", suite, positional="path")
+        return "seed" in registry.load("suite", name).model_fields and "seed" not in given
+    except (ConfigurationError, AttributeError):
+        return False  # an object, or one that is no config
+
+
+def _tuned(strategy: Strategy) -> Iterator[Callable[[str], bool]]:
+    """What tells the problems that a strategy was tuned on, of itself and of those that are its parameters."""
+    tuned_on: Callable[[str], bool] | None = getattr(strategy, "tuned_on", None)
+    if tuned_on is not None:
+        yield tuned_on
+    for _, value in strategy:
+        for inner in value if isinstance(value, tuple | list) else (value,):  # pyright: ignore[reportUnknownVariableType]
+            if (nested := _strategy(inner)) is not None:
+                yield from _tuned(nested)
+
+
+def _strategy(value: Any) -> Strategy | None:
+    """A strategy, or what a text describes that begins with the name of one; a parameter may just be called so."""
+    if isinstance(value, Strategy):
+        return value
+    if not isinstance(value, str) or value.partition(":")[0].strip() not in registry.names("strategy"):
+        return None
+    try:
+        return make_strategy(value)
+    except ConfigurationError:
+        return None

@@ -1,0 +1,167 @@
+"""What was tuned is evaluated on other problems: a run on the same ones is refused before a call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from ttc import registry
+from ttc.adaptive.policy import Policy, Provenance, Row
+from ttc.errors import ConfigurationError
+from ttc.evals.config import EvalConfig
+from ttc.evals.readiness import ready_suites
+from ttc.evals.runner import run_eval
+from ttc.evals.suite import Problem, Suite, load_suite
+from ttc.evals.tuned_problems import refuse_tuned_problems
+from ttc.models.scripted import Scripted
+from ttc.seeds import problem_hash
+from ttc.session import Session
+from ttc.strategies.knockout import Knockout
+from ttc.strategy import Strategy, make_strategy
+from ttc.types import Query
+
+
+class Tuned(Strategy):
+    """A strategy that holds a policy, which was tuned on problems 0, 1 and 2."""
+
+    policy: ClassVar[Policy] = Policy(
+        made=date(2026, 11, 28),
+        calibrated=True,
+        rows=(Row(query_class="default", strategy="single"),),
+        hashes=frozenset(problem_hash(f"p{i}") for i in range(3)),
+        provenance=Provenance(problems=3),
+    )
+
+    def tuned_on(self, problem: str) -> bool:
+        """Ask the policy."""
+        return self.policy.tuned_on(problem)
+
+    async def solve(self, query: Query, session: Session) -> None:
+        """Propose one sample."""
+        session.propose(await session.generate())
+
+
+class Outer(Strategy):
+    """A strategy with others as parameters, as objects and as specs."""
+
+    one: Any = None
+    several: tuple[Any, ...] = ()
+
+    async def solve(self, query: Query, session: Session) -> None:
+        """Never run."""
+        raise NotImplementedError
+
+
+def suite(numbers: Sequence[int], *, name: str = "mine") -> Suite:
+    return Suite(
+        name, [Problem(Query(messages=({"role": "user", "content": f"{i}?"},), id=f"p{i}"), str(i)) for i in numbers]
+    )
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let specs name the strategy."""
+    load, names = registry.load, registry.names
+    monkeypatch.setattr(registry, "load", lambda what, name: Tuned if name == "tuned" else load(what, name))
+    monkeypatch.setattr(registry, "names", lambda what: [*names(what), "tuned"])
+
+
+def refused(strategy: Strategy, numbers: Sequence[int], *, of: Suite | None = None) -> str:
+    with pytest.raises(ConfigurationError) as found:
+        refuse_tuned_problems([strategy], of or suite(numbers), [f"p{i}" for i in numbers])
+    return str(found.value)
+
+
+def test_it_says_how_many_of_how_many() -> None:
+    assert "strategy 'tuned' was tuned on 2 of these 4 problems of suite 'mine' (p1, ...)" in refused(
+        Tuned(), [1, 2, 3, 4]
+    )
+
+
+def test_problems_that_it_was_not_tuned_on_are_fine() -> None:
+    refuse_tuned_problems([Tuned(), make_strategy("majority")], suite([3, 4]), ["p3", "p4"])
+
+
+def test_strategies_without_a_policy_may_run_on_anything() -> None:
+    refuse_tuned_problems([make_strategy("majority"), make_strategy("knockout")], suite([0]), ["p0"])
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        Outer(one=Tuned()),
+        Outer(one="tuned"),
+        Outer(several=("majority:n=3", "tuned")),
+        Outer(several=("not a strategy:n=3", 7, Tuned())),
+        Outer(one=Outer(one=Outer(several=(Tuned(),)))),
+    ],
+    ids=["object", "spec", "specs", "objects", "deep"],
+)
+def test_a_policy_is_found_however_deep_it_is_held(strategy: Strategy) -> None:
+    assert "was tuned on 1 of these 1 problems" in refused(strategy, [0])
+
+
+def test_a_policy_inside_one_of_ours_is_found() -> None:
+    assert "strategy 'knockout:each=tuned'" in refused(Knockout(each="tuned"), [0, 5])
+
+
+@pytest.mark.parametrize("value", ["majority:m=3", "majority:", "single", "tuned:none=3", "beam of light"])
+def test_a_text_that_is_called_like_a_strategy_is_no_trouble(value: str) -> None:
+    refuse_tuned_problems([Outer(one=value)], suite([0]), ["p0"])
+
+
+def test_the_advice_counts_what_is_left_of_the_suite() -> None:
+    said = refused(Tuned(), [0, 1], of=suite(range(10)))
+    assert "with --limit and --sample-seed, since 7 of its 10 problems were not tuned on" in said
+    assert "another seed of the suite" not in said
+
+
+def test_where_nothing_is_left_another_suite_is_the_advice() -> None:
+    said = refused(Tuned(), [0, 1, 2])
+    assert said.endswith("no evidence. Take another suite, or tune on others.")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("arithmetic", "another seed of the suite (arithmetic:seed=...)"),
+        ("arithmetic:per_family=2", "another seed of the suite (arithmetic:per_family=2,seed=...)"),
+        ("arithmetic:seed=3", None),
+        ("gsm8k:path=x.jsonl", None),
+        ("file:x.jsonl", None),
+    ],
+)
+def test_a_suite_that_has_seeds_has_other_problems(name: str, advice: str | None) -> None:
+    said = refused(Tuned(), [0], of=suite([0], name=name))
+    assert ("another seed" in said) == (advice is not None)
+    assert advice is None or advice in said
+
+
+def test_another_seed_makes_other_problems() -> None:
+    ids = [{p.query.id for p in load_suite(f"arithmetic:per_family=2,seed={seed}").problems} for seed in (0, 1)]
+    assert not ids[0] & ids[1]
+
+
+@pytest.mark.anyio
+async def test_such_a_run_is_refused_before_a_call(tmp_path: Path) -> None:
+    model = Scripted(lambda _: "1")
+    config = EvalConfig(suites=(suite(range(6)),), strategies=("single", Tuned()), runs=tmp_path, run_id="r")
+    with pytest.raises(ConfigurationError, match=re.escape("was tuned on 3 of these 6 problems")):
+        await ready_suites(config)
+    with pytest.raises(ConfigurationError, match=re.escape("was tuned on 3 of these 6 problems")):
+        await run_eval(config, model)
+    assert model.requests == []
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.anyio
+async def test_a_run_on_others_goes_through(tmp_path: Path) -> None:
+    model = Scripted(lambda request: request.messages[-1]["content"].rstrip("?"))
+    config = EvalConfig(suites=(suite([4, 5]),), strategies=(Tuned(),), runs=tmp_path, run_id="r")
+    run = await run_eval(await ready_suites(config), model)
+    assert run.progress.done == 2
