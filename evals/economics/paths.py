@@ -40,6 +40,7 @@ class Paths:
         problem: of each path the index of its problem; shape (paths,).
         groups: of each problem what is held out and resampled together; shape (problems,).
         unit: of the cost.
+        settings: what each column is called: ``1`` to ``K``, if nothing else. The last one is full N.
     """
 
     right: Floats
@@ -47,6 +48,7 @@ class Paths:
     problem: NDArray[np.int64]
     groups: tuple[str, ...]
     unit: str
+    settings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.right.ndim != 2 or self.right.shape != self.cost.shape or len(self.problem) != len(self.right):
@@ -54,6 +56,10 @@ class Paths:
                 f"paths need verdicts and costs of one shape, (paths, samples), and a problem each: got "
                 f"{self.right.shape}, {self.cost.shape} and {len(self.problem)} problems"
             )
+        if not self.settings:
+            object.__setattr__(self, "settings", tuple(str(n + 1) for n in range(self.right.shape[1])))
+        if len(self.settings) != self.right.shape[1]:
+            raise ConfigurationError(f"{self.right.shape[1]} settings were replayed, {len(self.settings)} are named")
 
     @classmethod
     def of(cls, trajectories: Replayed) -> Paths:
@@ -61,10 +67,28 @@ class Paths:
         t = trajectories
         return cls(right=t.right, cost=t.cost, problem=t.problem, groups=t.groups, unit=str(t.unit))
 
-    @property
-    def width(self) -> int:
-        """The full N."""
-        return self.right.shape[1]
+    def beside(self, other: Paths, *, names: tuple[str, str]) -> Paths:
+        """Return settings of two models, or of two strategies, on the same paths side by side; those of ``other`` last.
+
+        Args:
+            other: on the same problems in as many orders.
+            names: that set the settings of both apart.
+
+        Raises:
+            ConfigurationError: other problems, or costs in another unit.
+        """
+        if self.unit != other.unit:
+            raise ConfigurationError(f"costs in {self.unit} and in {other.unit} are not compared")
+        if self.groups != other.groups or not np.array_equal(self.problem, other.problem):
+            raise ConfigurationError("strategies are set side by side on the same problems, in as many orders")
+        return Paths(
+            right=np.hstack([self.right, other.right]),
+            cost=np.hstack([self.cost, other.cost]),
+            problem=self.problem,
+            groups=self.groups,
+            unit=self.unit,
+            settings=tuple(f"{name} {s}" for name, p in zip(names, (self, other), strict=True) for s in p.settings),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +187,6 @@ def measure(
 
 def fixed_curve(paths: Paths) -> Measured:
     """Return accuracy and realised cost at each fixed N = 1 to K, by problem."""
-    settings = [str(n + 1) for n in range(paths.width)]
     return measure(
-        paths.right, paths.cost, problem=paths.problem, groups=paths.groups, settings=settings, unit=paths.unit
+        paths.right, paths.cost, problem=paths.problem, groups=paths.groups, settings=paths.settings, unit=paths.unit
     )

@@ -31,7 +31,7 @@ def ratios_table(rows: Sequence[Ratios]) -> Table:
         table.add_row(
             Text(r.pool),
             Text(r.policy),
-            str(r.n),
+            Text(r.full),
             f"{r.accuracy_full:.3f}",
             f"{r.accuracy_policy:.3f}",
             _cost(r.cost_full),

@@ -26,7 +26,7 @@ class Ratios:
         pool: its name.
         policy: what was compared.
         unit: of the costs.
-        n: the full N.
+        full: the setting that is full N.
         problems: of the pool.
         groups: of problems, which is what intervals resample.
         accuracy_full: at full N.
@@ -34,7 +34,7 @@ class Ratios:
         accuracy_policy: of the policy.
         cost_policy: of the policy.
         ratio_full: cost at full N over the policy's.
-        cheapest: the cheapest fixed N that reaches the policy's accuracy; 0 where none up to full N does.
+        cheapest: the cheapest fixed setting that reaches the policy's accuracy; empty where none does.
         cost_cheapest: what it costs; infinite where none does.
         ratio_cheapest: its cost over the policy's. Where no N reaches it, full N stands in, and it is a lower bound.
         ratio_interpolated: the same between two N, on the non-decreasing hull; a lower bound likewise.
@@ -54,7 +54,7 @@ class Ratios:
     pool: str
     policy: str
     unit: str
-    n: int
+    full: str
     problems: int
     groups: int
     accuracy_full: float
@@ -62,7 +62,7 @@ class Ratios:
     accuracy_policy: float
     cost_policy: float
     ratio_full: Interval
-    cheapest: int
+    cheapest: str
     cost_cheapest: float
     ratio_cheapest: Interval
     ratio_interpolated: Interval
@@ -153,12 +153,11 @@ def compare(
     targets = tuple(accuracy_full - x for x in (0.05, 0.02, 0.01, 0.0))
     low = max(curve.hull[0][0], of_policy.hull[0][0])
     high = max(cost_full, low * 1.01)
-    cheapest = curve.cheapest(accuracy)
     return Ratios(
         pool=pool,
         policy=name,
         unit=fixed.unit,
-        n=len(fixed.settings),
+        full=full,
         problems=len(fixed.groups),
         groups=len(set(fixed.groups)),
         accuracy_full=accuracy_full,
@@ -166,7 +165,7 @@ def compare(
         accuracy_policy=accuracy,
         cost_policy=cost,
         ratio_full=found["full"],
-        cheapest=0 if cheapest is None else fixed.settings.index(cheapest) + 1,
+        cheapest=curve.cheapest(accuracy) or "",
         cost_cheapest=curve.cost_to_reach(accuracy),
         ratio_cheapest=found["cheapest"],
         ratio_interpolated=found["interpolated"],

@@ -104,3 +104,30 @@ def test_infinite_numbers_have_infinite_ends() -> None:
 def test_curves_of_other_problems_are_not_compared() -> None:
     with pytest.raises(ConfigurationError, match="same problems"):
         intervals(lambda c: {}, of_problems(np.ones(2), ["a", "b"]), of_problems(np.ones(2), ["a", "c"]))
+
+
+def test_two_models_stand_side_by_side_in_one_curve() -> None:
+    small, large = (paths(r, [0, 1], ("a", "b"), "dollars") for r in ([[0, 1], [0, 0]], [[1, 1], [0, 1]]))
+    both = fixed_curve(small.beside(large, names=("small", "large")))
+    assert both.settings == ("small 1", "small 2", "large 1", "large 2")
+    assert both.curve().accuracy.tolist() == [0, 0.5, 0.5, 1]
+
+
+def test_what_does_not_match_is_not_set_side_by_side() -> None:
+    one = paths([[0, 1], [1, 1]], [0, 1], ("a", "b"))
+    with pytest.raises(ConfigurationError, match="dollars"):
+        one.beside(paths([[0, 1], [1, 1]], [0, 1], ("a", "b"), "dollars"), names=("one", "other"))
+    with pytest.raises(ConfigurationError, match="same problems"):
+        one.beside(paths([[0, 1], [1, 1]], [0, 1], ("a", "c")), names=("one", "other"))
+
+
+def test_settings_have_a_name_each() -> None:
+    with pytest.raises(ConfigurationError, match="2 settings"):
+        Paths(
+            right=np.zeros((1, 2)),
+            cost=np.ones((1, 2)),
+            problem=np.zeros(1, int),
+            groups=("a",),
+            unit="",
+            settings=("1",),
+        )
