@@ -6,10 +6,13 @@ import random
 from collections.abc import Sequence
 from math import log, sqrt
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ttc.strategies.vote import Vote
 from ttc.types import AnswerType, Candidate
 
-__all__ = ["EVIDENCE", "Evidence"]
+__all__ = ["EVIDENCE", "Evidence", "log_odds"]
 
 EVIDENCE = (
     "share",
@@ -55,7 +58,7 @@ class Evidence:
             prior: P(one sample is correct) as it was estimated before the first sample; None: not estimated.
         """
         self._vote = Vote(answer_type, random.Random(0))  # classes alone count; nobody wins here
-        self._prior = 0.0 if prior is None else _log_odds(prior)
+        self._prior = 0.0 if prior is None else float(log_odds(np.asarray(prior)))
         self._drawn = 0
         self._length = 0.0
         self._logprob = 0.0
@@ -115,6 +118,7 @@ class Evidence:
         )
 
 
-def _log_odds(p: float) -> float:
-    p = min(max(p, 0.01), 0.99)
-    return log(p / (1 - p))
+def log_odds(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-odds of probabilities, which are held within [.01, .99]."""
+    p = np.clip(p, 0.01, 0.99)
+    return np.log(p / (1 - p))

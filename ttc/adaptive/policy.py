@@ -99,9 +99,10 @@ class Policy(PolicyPart):
         if self.estimator is None and kind in ("prompt", "verifier"):
             raise MisplacedValue(("difficulty", "estimator"), f"estimator '{kind}' was not fitted: tune the policy")
         for k, row in enumerate(self.rows):
-            if row.stop and row.stop not in self.stops:
-                known = ", ".join(sorted(self.stops)) or "none"
-                raise MisplacedValue(("row", k, "stop"), f"there is no learned stop '{row.stop}'. Known: {known}")
+            for place, stop in (("stop",), row.stop), (("escalate", "stop"), row.escalate.stop if row.escalate else ""):
+                if stop and stop not in self.stops:
+                    known = ", ".join(sorted(self.stops)) or "none"
+                    raise MisplacedValue(("row", k, *place), f"there is no learned stop '{stop}'. Known: {known}")
             if not row.strategy and not self.difficulty.probe:
                 raise MisplacedValue(
                     ("row", k, "strategy"), "without a probe there is no answer to return: name a strategy"

@@ -108,6 +108,7 @@ class Escalation(PolicyPart):
 
     below: Annotated[StrictFloat, Field(gt=0, le=1)] = Field(description="confidence under which it is done")
     strategy: Annotated[Spec, Field(min_length=1)] = Field(description="strategy to go on with")
+    stop: str = Field(default="", description="learned stop that meters its samples; empty: none")
     model: str = Field(default="", description="which model of a fleet; empty: the row's")
     thinking: Thinking = Field(default="", description="as in a row")
     budget: Limits = Field(default="", description="hard limits of this step")
@@ -170,6 +171,7 @@ class Estimation(PolicyPart):
         default=4, description="samples drawn first, which the strategy then has"
     )
     cap: Annotated[StrictInt, Field(ge=1)] | None = Field(default=None, description="tokens of one of those samples")
+    model: str = Field(default="", description="which model of a fleet draws them; empty: the first one")
     verifier: Annotated[str, AfterValidator(_verifier)] = Field(default="", description="what scores the probe")
 
     @field_validator("estimator", mode="before")

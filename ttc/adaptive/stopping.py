@@ -184,8 +184,8 @@ class Confidence(BaseModel):
         beta = fit_logistic(z, y, weights=weights, ridge=ridge)
         return cls(linear=linear.model_copy(update={"intercept": float(beta[0]), "weight": tuple(beta[1:].tolist())}))
 
-    def at(self, n: int, features: Floats) -> Floats:
-        """Return P(right) of each row of features after ``n`` samples."""
+    def at(self, n: int | NDArray[np.int64], features: Floats) -> Floats:
+        """Return P(right) of each row of features after ``n`` samples, one number for all or one for each."""
         return sigmoid(self.linear.at(_with_number(features, n)))
 
 
@@ -195,6 +195,6 @@ def _weights(paths: Trajectories) -> Floats:
     return 1.0 / counts[paths.problem]
 
 
-def _with_number(features: Floats, n: int) -> Floats:
-    size = np.full(len(features), np.log2(n))
+def _with_number(features: Floats, n: int | NDArray[np.int64]) -> Floats:
+    size = np.broadcast_to(np.log2(n), len(features))
     return np.column_stack([features, size, size * features[:, 0]])

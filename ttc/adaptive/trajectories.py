@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ttc.adaptive.evidence import EVIDENCE, Evidence
+from ttc.adaptive.evidence import EVIDENCE, Evidence, log_odds
 from ttc.adaptive.recorded_scores import RecordedScores
 from ttc.errors import ConfigurationError
-from ttc.pools import Pool, RecordedProblem, Unit, replay_model
+from ttc.pools import Pool, Unit, replay_model
 from ttc.session import Session
 from ttc.solve import solve
 from ttc.strategy import Strategy, make_strategy
 from ttc.types import Candidate, Outcome, Query
 
-__all__ = ["Trajectories", "replay"]
+__all__ = ["Floats", "Trajectories", "replay"]
 
 Floats = NDArray[np.float64]
 
@@ -39,11 +39,13 @@ class Trajectories:
         groups: of each problem: those of one group are held out together.
         problem: of each path its index in ``problems``; shape (paths,).
         order: of each path the number of its order; shape (paths,).
+        drawn: the index in the pool of each sample; -1 behind the end of a strategy that drew no more; shape
+            (paths, samples).
         features: after each sample, see :data:`~ttc.adaptive.evidence.EVIDENCE`; shape (paths, samples, features).
         right: the verdict on the answer that stands then; shape (paths, samples).
         cost: thinking tokens (or what else is the unit) by then; shape (paths, samples).
         dollars: by then, at the pool's price; None without one.
-        seconds: that the samples take one after the other; None where that was not recorded.
+        seconds: that each sample took by itself; None where that was not recorded; shape (paths, samples).
     """
 
     spec: str
@@ -54,6 +56,7 @@ class Trajectories:
     groups: tuple[str, ...]
     problem: NDArray[np.int64]
     order: NDArray[np.int64]
+    drawn: NDArray[np.int64]
     features: Floats
     right: Floats
     cost: Floats
@@ -65,12 +68,19 @@ class Trajectories:
         """Samples of a path."""
         return self.right.shape[1]
 
+    def with_prior(self, p: Floats) -> Trajectories:
+        """The same with an estimate of P(one sample is correct) made before the first sample, one for each path."""
+        features = self.features.copy()
+        features[:, :, EVIDENCE.index("prior")] = log_odds(p)[:, None]
+        return replace(self, features=features)
+
     def of(self, kept: NDArray[np.bool_]) -> Trajectories:
         """The same with these paths alone."""
         return replace(
             self,
             problem=self.problem[kept],
             order=self.order[kept],
+            drawn=self.drawn[kept],
             features=self.features[kept],
             right=self.right[kept],
             cost=self.cost[kept],
@@ -103,9 +113,7 @@ async def replay(
     *,
     orders: int = 8,
     seed: int = 0,
-    cut: int | None = None,
     verifier: str | None = None,
-    prior: Callable[[RecordedProblem], float] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Trajectories:
     """Replay a strategy whose prefixes are valid over all samples of each problem.
@@ -115,48 +123,47 @@ async def replay(
         strategy: one with an ``n``, which is set to the pool's width where none is named; its stops are turned off.
         orders: of the samples of each problem, seeded.
         seed: of the orders.
-        cut: how samples are cut, of the pool's ``cuts``.
         verifier: of those that the pool has scores of.
-        prior: P(one sample is correct), as it is estimated before the first sample.
         on_progress: called with the number of problems done.
 
     Raises:
         ConfigurationError: the strategy's prefixes are not valid, or it wants what was not recorded, or
             the pool holds no verdicts.
     """
-    made = _whole(strategy, pool.width)
+    width = pool.width
+    made = _whole(strategy, width)
     if all(p.accuracy is None for p in pool.problems):
         raise ConfigurationError(f"pool '{pool.name}' holds no verdicts: nothing says what is right")
     scores = RecordedScores.of(pool, verifier) if verifier else None
-    models = [replay_model(pool, cut=cut, seed=seed + i) for i in range(orders)]
+    models = [replay_model(pool, seed=seed + i) for i in range(orders)]
     paths: list[tuple[int, int]] = []
     rows: list[_Path] = []
     for at, problem in enumerate(pool.problems):
         verdicts = problem.verdicts()
         query = problem.query()
-        expected = prior(problem) if prior else None
         for order, model in enumerate(models):
             watched = _Watched()
             outcome = await solve(query, made, model, verifier=scores, seed=seed, pace=watched)
-            rows.append(_path(query, outcome, watched.drawn, verdicts, width=pool.width, prior=expected))
+            rows.append(_path(query, outcome, watched.drawn, verdicts, width=width))
             paths.append((at, order))
         if on_progress is not None:
             on_progress(at + 1)
-    features, right, cost, dollars, seconds = (np.array(column) for column in zip(*rows, strict=True))
+    drawn, features, right, cost, dollars, seconds = (np.array(column) for column in zip(*rows, strict=True))
     return Trajectories(
         spec=made.spec,
         model=pool.model,
-        thinking=pool.thinking if cut is None else str(cut),
+        thinking=pool.thinking,
         unit=pool.unit,
         problems=tuple(p.id for p in pool.problems),
         groups=tuple(p.group for p in pool.problems),
         problem=np.array([p for p, _ in paths]),
         order=np.array([o for _, o in paths]),
+        drawn=drawn,
         features=features,
         right=right,
         cost=cost,
         dollars=dollars if pool.price is not None else None,
-        seconds=seconds if cut is None and all(p.seconds for p in pool.problems) else None,
+        seconds=seconds if all(p.seconds for p in pool.problems) else None,
     )
 
 
@@ -177,7 +184,7 @@ def _whole(strategy: str | Strategy, width: int) -> Strategy:
     return whole
 
 
-_Path = tuple[list[tuple[float, ...]], list[float], list[float], list[float], list[float]]
+_Path = tuple[list[int], list[tuple[float, ...]], list[float], list[float], list[float], list[float]]
 
 
 def _path(
@@ -187,32 +194,34 @@ def _path(
     verdicts: dict[str, float],
     *,
     width: int,
-    prior: float | None,
 ) -> _Path:
     """Read one solved query at each number of samples; behind its end it stays as it was."""
-    evidence = Evidence(query.answer_type, prior=prior)
+    evidence = Evidence(query.answer_type)
     checkpoints = {c.samples: c for c in outcome.checkpoints}
+    indices: list[int] = []
     features: list[tuple[float, ...]] = []
     right: list[float] = []
     cost: list[float] = []
     dollars: list[float] = []
     seconds: list[float] = []
     answer: str | None = None
-    spent = paid = took = 0.0
+    spent = paid = 0.0
     for k in range(1, width + 1):
         if k <= len(drawn):
             candidate = drawn[k - 1]
             evidence.add(candidate)
-            took += candidate.sample.latency
             checkpoint = checkpoints.get(k)
             if checkpoint is not None:
                 answer, spent = checkpoint.answer, float(checkpoint.thinking_tokens)
                 paid = checkpoint.dollars or 0.0
             features.append(evidence.features(answer))
+            indices.append(candidate.sample.index)
+            seconds.append(candidate.sample.latency)
         else:
             features.append(features[-1] if features else (0.0,) * len(EVIDENCE))
+            indices.append(-1)
+            seconds.append(0.0)
         right.append(0.0 if answer is None else verdicts.get(answer, 0.0))
         cost.append(spent)
         dollars.append(paid)
-        seconds.append(took)
-    return features, right, cost, dollars, seconds
+    return indices, features, right, cost, dollars, seconds

@@ -1,0 +1,325 @@
+"""From recorded paths and a going rate to rows: which plan each class and difficulty gets. Pure, and never in sample.
+
+What a plan is worth is estimated on problems that its learned parts were not fitted on; the estimate of difficulty that
+a path is sorted by comes from a fit that has not seen its problem. Picking the best of many plans on the very problems
+that made them would flatter it: eight identical ones seem to gain 7 points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttc.adaptive.difficulty import Estimator
+from ttc.adaptive.plans import Escalate, Plan, PlanKind, Results, Way, run_plan
+from ttc.adaptive.stopping import Confidence, LearnedStop, points_from
+from ttc.adaptive.trajectories import Floats
+from ttc.seeds import hashed
+
+__all__ = ["DEFAULT_CLASS", "Bench", "Fitted", "Settings", "apply", "fit", "folds_of"]
+
+DEFAULT_CLASS = "default"
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What tuning searches, and how.
+
+    Attributes:
+        estimator: ``none``, ``prompt``, ``probe`` or ``verifier``.
+        probe: samples drawn before a row is picked; 0 with ``none`` and ``prompt``.
+        bins: of difficulty at the most; each has 20 problems at the least.
+        learned: whether learned stops are tried.
+        growth: of the waves of learned stops, each a share of the samples drawn by then.
+        least: problems from which a class gets rows of its own.
+        shrink: problems by which a class's estimates are drawn toward those of all classes.
+        folds: of the problems.
+        seed: of the folds.
+    """
+
+    estimator: str = "probe"
+    probe: int = 4
+    bins: int = 5
+    learned: bool = True
+    growth: tuple[float, ...] = (0.25,)
+    least: int = 20
+    shrink: float = 20.0
+    folds: int = 5
+    seed: int = 0
+
+    @property
+    def drawn_first(self) -> int:
+        """Samples that are drawn before a row is picked."""
+        return self.probe if self.estimator in ("probe", "verifier") else 0
+
+
+Estimating = Callable[[int, Sequence[str]], Estimator]
+"""Fits an estimator on what a way (by its index) drew of problems (by their ids)."""
+
+Estimates = Callable[[Estimator, int, Mask], Floats]
+"""P(one sample is correct) of each path of a mask, by an estimator that sees what a way drew first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """Everything that plans are tried on.
+
+    Attributes:
+        ways: aligned: path i of each is the same problem in the same order.
+        classes: the query class of each problem.
+        estimating: fits the difficulty estimator; None: there is none.
+        estimates: asks it.
+    """
+
+    ways: tuple[Way, ...]
+    classes: tuple[str, ...]
+    estimating: Estimating | None = None
+    estimates: Estimates | None = None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Ids."""
+        return self.ways[0].paths.problems
+
+    @property
+    def problem(self) -> NDArray[np.int64]:
+        """Of each path, the index of its problem."""
+        return self.ways[0].paths.problem
+
+    def of_path(self, values: Sequence[str]) -> NDArray[np.str_]:
+        """Spread a value of each problem over its paths."""
+        return np.array(values)[self.problem]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A policy before it is written down.
+
+    Attributes:
+        rate: the going rate.
+        base: the way that probes.
+        probe: samples drawn first.
+        bounds: between bins of difficulty, ascending.
+        rows: plan by class and bin; every class of it has all bins.
+        estimator: what sorts queries into bins; None: there is one bin.
+    """
+
+    rate: float
+    base: int
+    probe: int
+    bounds: tuple[float, ...]
+    rows: Mapping[tuple[str, int], Plan]
+    estimator: Estimator | None
+
+    def bin_of(self, p: Floats) -> NDArray[np.int64]:
+        """Return the bin of each estimate; what lies on a bound belongs to the harder side's neighbour above it."""
+        return np.searchsorted(np.array(self.bounds), p, side="right")
+
+
+def folds_of(groups: Sequence[str], folds: int, *, seed: int = 0) -> NDArray[np.int64]:
+    """Deal problems into folds of equal size, those of one group into the same one."""
+    names = sorted(set(groups), key=lambda g: (hashed("fold", seed, g), g))
+    place = {name: i % folds for i, name in enumerate(names)}
+    return np.array([place[g] for g in groups])
+
+
+def fit(bench: Bench, train: Mask, rate: float, settings: Settings) -> Fitted:
+    """Choose the rows for a going rate, on some of the paths.
+
+    Args:
+        bench: what is tried.
+        train: the paths to learn from; whole problems.
+        rate: accuracy that one unit of cost has to bring.
+        settings: what is searched.
+    """
+    halves = _halves(bench, train, settings)
+    base = _base(bench.ways, halves, rate, settings)
+    estimates, bounds = _sorted_out_of_fold(bench, train, halves, settings, base=base)
+    ways = bench.ways
+    if estimates is not None and not settings.drawn_first:
+        ways = tuple(way.with_prior(np.where(train, estimates, 0.5)) for way in ways)
+    scored: dict[PlanKind, Results] = {}
+    for fitted_on, tried_on in halves:
+        there = [way.of(tried_on) for way in ways]
+        for plan in _plans(ways, fitted_on, rate, settings, base=base):
+            found = run_plan(plan, there, probe=settings.drawn_first, base=base)
+            whole = scored.setdefault(plan.kind, _empty(len(train)))
+            for column, values in zip(whole, found, strict=True):
+                column[tried_on] = values
+    chosen = _choose(bench, train, estimates, bounds, scored, rate, settings)
+    final = {plan.kind: plan for plan in _plans(ways, train, rate, settings, base=base)}
+    ids = [bench.problems[i] for i in np.unique(bench.problem[train])]
+    return Fitted(
+        rate=rate,
+        base=base,
+        probe=settings.drawn_first,
+        bounds=bounds,
+        rows={place: final[kind] for place, kind in chosen.items()},
+        estimator=bench.estimating(base, ids) if bench.estimating else None,
+    )
+
+
+def apply(fitted: Fitted, bench: Bench, test: Mask) -> Results:
+    """Run what was fitted on paths, as the ``adaptive`` strategy would: estimate, pick a row, run its plan."""
+    estimates = np.full(len(test), 0.5)
+    if fitted.estimator is not None and bench.estimates is not None:
+        estimates[test] = bench.estimates(fitted.estimator, fitted.base, test)
+    ways = bench.ways
+    if fitted.estimator is not None and not fitted.probe:
+        ways = tuple(way.with_prior(estimates) for way in ways)
+    bins = fitted.bin_of(estimates)
+    known = {name for name, _ in fitted.rows}
+    classes = np.array([c if c in known else DEFAULT_CLASS for c in bench.classes])[bench.problem]
+    whole = _empty(len(test))
+    for (name, number), plan in fitted.rows.items():
+        here = test & (classes == name) & (bins == number)
+        if here.any():
+            found = run_plan(plan, [way.of(here) for way in ways], probe=fitted.probe, base=fitted.base)
+            for column, values in zip(whole, found, strict=True):
+                column[here] = values
+    return whole.of(test)
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _halves(bench: Bench, train: Mask, settings: Settings) -> list[tuple[Mask, Mask]]:
+    """Two parts of the training problems, each to be tried with what was fitted on the other."""
+    half = folds_of(bench.ways[0].paths.groups, 2, seed=hashed("half", settings.seed, bits=32))[bench.problem]
+    parts = [train & (half == i) for i in range(2)]
+    if not all(part.any() for part in parts):
+        return [(train, train)]
+    return [(parts[0], parts[1]), (parts[1], parts[0])]
+
+
+def _sorted_out_of_fold(
+    bench: Bench, train: Mask, halves: Sequence[tuple[Mask, Mask]], settings: Settings, *, base: int
+) -> tuple[Floats | None, tuple[float, ...]]:
+    """Estimates of the training paths by fits on the other half, and the bounds of bins of equal size."""
+    if bench.estimating is None or bench.estimates is None:
+        return None, ()
+    estimates = np.full(len(train), 0.5)
+    for fitted_on, tried_on in halves:
+        ids = [bench.problems[i] for i in np.unique(bench.problem[fitted_on])]
+        estimates[tried_on] = bench.estimates(bench.estimating(base, ids), base, tried_on)
+    problems = len(np.unique(bench.problem[train]))
+    bins = max(1, min(settings.bins, problems // 20))
+    bounds = np.quantile(estimates[train], np.arange(1, bins) / bins)
+    return estimates, tuple(sorted({round(float(b), 4) for b in bounds if 0 < round(float(b), 4) < 1}))
+
+
+def _base(ways: Sequence[Way], halves: Sequence[tuple[Mask, Mask]], rate: float, settings: Settings) -> int:
+    """The way that is worth most by itself, stopped well: the one that probes."""
+    if len(ways) == 1:
+        return 0
+    fitted_on, tried_on = halves[0]
+    values: list[float] = []
+    for i, way in enumerate(ways):
+        stop = _learn(way.of(fitted_on), rate, settings, settings.growth[0])
+        found = run_plan(Plan(way=i, n=way.paths.width, stop=stop), [w.of(tried_on) for w in ways])
+        values.append(float(found.value(rate).mean()))
+    return int(np.argmax(values))
+
+
+def _learn(way: Way, rate: float, settings: Settings, growth: float, worth: Floats | None = None) -> LearnedStop:
+    points = points_from(max(1, settings.drawn_first), way.paths.width, growth=growth)
+    return LearnedStop.fit(way.paths, rate=rate, points=points, costs=way.cost, worth=worth)
+
+
+def _confidence(way: Way, settings: Settings) -> Confidence:
+    return Confidence.fit(way.paths, points=points_from(max(1, settings.drawn_first), way.paths.width))
+
+
+def _plans(ways: Sequence[Way], fitted_on: Mask, rate: float, settings: Settings, *, base: int) -> Iterator[Plan]:
+    """All plans, their learned parts fitted on some paths."""
+    there = [way.of(fitted_on) for way in ways]
+    stops: dict[int, LearnedStop] = {}
+    for i, way in enumerate(there):
+        handed = settings.drawn_first if way.draws_like(there[base]) else 1
+        sizes = {2**k for k in range(way.paths.width.bit_length())} | {way.paths.width, max(1, handed)}
+        yield from (Plan(way=i, n=n) for n in sorted(sizes) if handed <= n <= way.paths.width)
+        yield from (Plan(way=i, n=way.paths.width, beta=beta) for beta in way.beta_stops)
+        if settings.learned:
+            for growth in settings.growth:
+                stops[i] = _learn(way, rate, settings, growth)
+                yield Plan(way=i, n=way.paths.width, stop=stops[i])
+    if settings.learned:
+        yield from _cascades(there, stops, rate, settings)
+
+
+def _cascades(ways: Sequence[Way], stops: Mapping[int, LearnedStop], rate: float, settings: Settings) -> Iterator[Plan]:
+    """Plans that begin on a cheaper model, or with less thinking, and hand on what stays doubtful."""
+    for (i, way), (j, other) in product(enumerate(ways), repeat=2):
+        if way.draws_like(other) or way.cost[:, 0].mean() >= other.cost[:, 0].mean():
+            continue
+        row = np.arange(len(other.paths.problem))
+        m = stops[j].stops(other.paths)
+        handed_on = other.paths.right[row, m - 1] - rate * other.cost[row, m - 1]
+        confidence = _confidence(way, settings)
+        sure = np.stack([confidence.at(k, way.paths.features[:, k - 1]) for k in range(1, way.paths.width + 1)], axis=1)
+        best: tuple[float, Plan] | None = None
+        for below in np.arange(0.1, 1.0, 0.1).round(2).tolist():
+            worth = np.where(sure < below, handed_on[:, None], way.paths.right)
+            stop = _learn(way, rate, settings, settings.growth[0], worth)
+            n = stop.stops(way.paths)
+            value = float((worth[row, n - 1] - rate * way.cost[row, n - 1]).mean())
+            if best is None or value > best[0]:
+                escalate = Escalate(way=j, below=below, confidence=confidence, stop=stops[j])
+                best = value, Plan(way=i, n=way.paths.width, stop=stop, escalate=escalate)
+        if best is not None:
+            yield best[1]
+
+
+def _choose(
+    bench: Bench,
+    train: Mask,
+    estimates: Floats | None,
+    bounds: Sequence[float],
+    scored: Mapping[PlanKind, Results],
+    rate: float,
+    settings: Settings,
+) -> dict[tuple[str, int], PlanKind]:
+    """The plan of most worth for each class and bin; a class's estimates are drawn toward those of all classes."""
+    bins = np.zeros(len(train), dtype=np.int64)
+    if estimates is not None:
+        bins = np.searchsorted(np.array(bounds), estimates, side="right")
+    classes = bench.of_path(bench.classes)
+    own = [
+        name
+        for name in sorted(set(bench.classes) - {DEFAULT_CLASS})
+        if len(np.unique(bench.problem[train & (classes == name)])) >= settings.least
+    ]
+    values = {kind: found.value(rate) for kind, found in scored.items()}
+    overall = {kind: float(v[train].mean()) for kind, v in values.items()}
+    chosen: dict[tuple[str, int], PlanKind] = {}
+    for number in range(len(bounds) + 1):
+        here = train & (bins == number)
+        pooled = _shrunk(bench, here, values, overall, settings.shrink)
+        chosen[DEFAULT_CLASS, number] = max(pooled, key=lambda k: pooled[k])
+        for name in own:
+            mine = _shrunk(bench, here & (classes == name), values, pooled, settings.shrink)
+            chosen[name, number] = max(mine, key=lambda k: mine[k])
+    return chosen
+
+
+def _shrunk(
+    bench: Bench,
+    here: Mask,
+    values: Mapping[PlanKind, Floats],
+    toward: Mapping[PlanKind, float],
+    shrink: float,
+) -> dict[PlanKind, float]:
+    """Mean value of each plan on some paths, drawn toward a mean over more of them, as if by so many problems."""
+    n = len(np.unique(bench.problem[here]))
+    if not n:
+        return dict(toward)
+    return {k: (n * float(v[here].mean()) + shrink * toward[k]) / (n + shrink) for k, v in values.items()}
+
+
+def _empty(n: int) -> Results:
+    return Results(np.zeros(n), np.zeros(n), np.zeros(n, dtype=np.int64), np.zeros(n))

@@ -1,0 +1,206 @@
+"""Ways to answer and plans to stop them, scored on recorded paths: what tuning chooses among. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttc.adaptive.evidence import EVIDENCE
+from ttc.adaptive.stopping import Confidence, LearnedStop
+from ttc.adaptive.trajectories import Floats, Trajectories
+from ttc.strategies.vote import leads_beyond_doubt
+
+__all__ = ["Escalate", "Plan", "PlanKind", "Results", "Way", "beta_stops", "run_plan"]
+
+Currency = Literal["tokens", "characters", "samples", "dollars"]
+_SHARE, _SECOND = EVIDENCE.index("share"), EVIDENCE.index("second")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A way to draw and to choose: a strategy without its ``n``, on one model, at one amount of thinking.
+
+    Attributes:
+        name: in words, unique among the ways of a tuning.
+        strategy: spec without ``n`` and stops.
+        verifier: what it needs, or empty.
+        model: of a fleet; empty where there is only one.
+        cut: tokens that a sample may take, its answer forced then; None: as it was recorded.
+        paths: what it did; the paths of all ways of a tuning are of the same problems in the same order.
+        cost: of each path after each sample, in the currency of the tuning.
+        beta_stops: by confidence, where a plain vote ends by the Beta rule (see :func:`beta_stops`).
+    """
+
+    name: str
+    strategy: str
+    verifier: str
+    model: str
+    cut: int | None
+    paths: Trajectories
+    cost: Floats
+    beta_stops: Mapping[float, NDArray[np.int64]] = field(default_factory=dict[float, NDArray[np.int64]])
+
+    def draws_like(self, other: Way) -> bool:
+        """Whether samples drawn the one way may be handed on to the other."""
+        return self.model == other.model and self.cut == other.cut
+
+    def of(self, kept: NDArray[np.bool_]) -> Way:
+        """The same on these paths alone."""
+        stops = {confidence: stop[kept] for confidence, stop in self.beta_stops.items()}
+        return replace(self, paths=self.paths.of(kept), cost=self.cost[kept], beta_stops=stops)
+
+    def with_prior(self, p: Floats) -> Way:
+        """The same with an estimate made before the first sample of each path."""
+        return replace(self, paths=self.paths.with_prior(p))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalate:
+    """Hand on to another way where the answer is doubtful.
+
+    Attributes:
+        way: index of the other way.
+        below: P(the answer is right) below which it is done.
+        confidence: estimates that.
+        stop: ends the other way.
+    """
+
+    way: int
+    below: float
+    confidence: Confidence
+    stop: LearnedStop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One way with what ends it.
+
+    Attributes:
+        way: its index.
+        n: samples at the most.
+        beta: confidence of a Beta stop; None: no such stop.
+        stop: a learned one; None: none.
+        escalate: who is asked next.
+    """
+
+    way: int
+    n: int
+    beta: float | None = None
+    stop: LearnedStop | None = None
+    escalate: Escalate | None = None
+
+    @property
+    def kind(self) -> PlanKind:
+        """What tells it from other plans, what was learned left aside."""
+        points = self.stop.points if self.stop else ()
+        return PlanKind(self.way, self.n, self.beta, points, self.escalate.way if self.escalate else None)
+
+
+class PlanKind(NamedTuple):
+    """What tells plans apart, what was learned left aside."""
+
+    way: int
+    n: int
+    beta: float | None
+    points: tuple[int, ...]
+    other: int | None
+
+
+class Results(NamedTuple):
+    """What a plan does on each path: the verdict, what it costs, the samples that it draws, the seconds that it takes.
+
+    Seconds are those of its waves, each as long as its slowest sample; zeros where they were not recorded.
+    """
+
+    right: Floats
+    cost: Floats
+    samples: NDArray[np.int64]
+    seconds: Floats
+
+    def of(self, kept: NDArray[np.bool_]) -> Results:
+        """The same on these paths alone."""
+        return Results(self.right[kept], self.cost[kept], self.samples[kept], self.seconds[kept])
+
+    def value(self, rate: float) -> Floats:
+        """What each path is worth at a going rate."""
+        return self.right - rate * self.cost
+
+
+def run_plan(plan: Plan, ways: Sequence[Way], *, probe: int = 0, base: int | None = None) -> Results:
+    """Run a plan on all paths.
+
+    Args:
+        plan: what to do.
+        ways: of the tuning.
+        probe: samples that were drawn before the plan was chosen, and are paid in any case.
+        base: the way that drew them; they are handed on to ways that draw alike.
+    """
+    way = ways[plan.way]
+    handed = bool(probe) and (base is None or way.draws_like(ways[base]))
+    n, points = _stops(plan, way, first=probe if handed else 1)
+    paid = np.maximum(n, min(probe, way.paths.width)) if handed else n
+    row = np.arange(len(n))
+    right, cost = way.paths.right[row, n - 1], way.cost[row, paid - 1]
+    seconds = _seconds(way.paths, points, paid)
+    if probe and not handed and base is not None:
+        cost = cost + ways[base].cost[:, probe - 1]
+        seconds = seconds + _seconds(ways[base].paths, (probe,), np.full(len(n), probe))
+    if plan.escalate is not None:
+        right, cost, seconds = _escalated(plan.escalate, ways, way, n, Results(right, cost, paid, seconds))
+    return Results(right, cost, paid, seconds)
+
+
+def _escalated(
+    escalate: Escalate, ways: Sequence[Way], way: Way, n: NDArray[np.int64], so_far: Results
+) -> tuple[Floats, Floats, Floats]:
+    row = np.arange(len(n))
+    doubtful = escalate.confidence.at(n, way.paths.features[row, n - 1]) < escalate.below
+    other = ways[escalate.way]
+    m = escalate.stop.stops(other.paths)
+    right = np.where(doubtful, other.paths.right[row, m - 1], so_far.right)
+    cost = so_far.cost + np.where(doubtful, other.cost[row, m - 1], 0.0)
+    seconds = so_far.seconds + np.where(doubtful, _seconds(other.paths, escalate.stop.points, m), 0.0)
+    return right, cost, seconds
+
+
+def _stops(plan: Plan, way: Way, *, first: int) -> tuple[NDArray[np.int64], tuple[int, ...]]:
+    """At how many samples each path ends, and the ends of its waves."""
+    paths = way.paths
+    if plan.stop is not None:
+        return plan.stop.stops(paths), plan.stop.points
+    if plan.beta is None:
+        return np.full(len(paths.problem), plan.n), tuple(sorted({min(first, plan.n), plan.n}))
+    # One sample at a time; so no sibling is in flight when the rule fires.
+    return way.beta_stops[plan.beta], tuple(range(1, plan.n + 1))
+
+
+def beta_stops(paths: Trajectories, confidence: float) -> NDArray[np.int64]:
+    """At how many samples a plain vote ends by the Beta rule, or since it is decided; shape (paths,)."""
+    n = paths.width
+    stop = np.full(len(paths.problem), n)
+    going = np.ones(len(stop), dtype=bool)
+    for k in range(1, n):
+        a = np.rint(paths.features[:, k - 1, _SHARE] * k).astype(int)
+        b = np.rint(paths.features[:, k - 1, _SECOND] * k).astype(int)
+        first, second = np.maximum(a, b), np.minimum(a, b)  # of tied ones any may lead
+        fires = np.zeros((k + 1, k + 1), dtype=bool)
+        for x, y in set(zip(first.tolist(), second.tolist(), strict=True)):
+            fires[x, y] = leads_beyond_doubt(x, y, confidence) or x - y > n - k
+        done = fires[first, second]
+        stop[going & done] = k
+        going &= ~done
+    return stop
+
+
+def _seconds(paths: Trajectories, points: Sequence[int], n: NDArray[np.int64]) -> Floats:
+    """Seconds of each path: the waves up to its end, each as long as its slowest sample."""
+    if paths.seconds is None:
+        return np.zeros(len(n))
+    total = np.zeros(len(n))
+    for start, end in zip([0, *points[:-1]], points, strict=True):
+        total += np.where(n > start, paths.seconds[:, start:end].max(axis=1), 0.0)
+    return total

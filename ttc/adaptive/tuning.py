@@ -1,0 +1,198 @@
+"""Tune a policy on recorded samples: the plans that a budget, an accuracy or a price asks for, cross-validated.
+
+Accuracy for tokens at a going rate: at each rate every class and difficulty gets the plan that is worth most, which is
+the Lagrangian of a mean budget over all queries. The rate is then the one that meets the aim. Folds are nested: what is
+reported was measured on problems that had no part in the plans, in what was learned for them, or in the rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttc.adaptive.fitting import Bench, Fitted, Mask, Settings, apply, fit, folds_of
+from ttc.adaptive.plans import Results
+from ttc.adaptive.trajectories import Floats
+from ttc.errors import ConfigurationError
+
+__all__ = ["Aim", "CrossValidated", "FrontierPoint", "cross_validated", "frontier", "rates_for", "tuned"]
+
+FEWEST = 10
+"""Problems; of fewer nothing can be held out that says anything."""
+
+RATES = 9
+"""Going rates that are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a policy is tuned for.
+
+    Attributes:
+        kind: ``cost`` (mean cost of a query, at the most), ``accuracy`` (at the least, at the lowest cost), ``loss``
+            (accuracy that may be lost against the best fixed number of samples), or ``p95_seconds`` (of a query).
+        value: the limit.
+    """
+
+    kind: Literal["cost", "accuracy", "loss", "p95_seconds"]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierPoint:
+    """What a going rate brings, out of fold: means over problems."""
+
+    rate: float
+    accuracy: float
+    cost: float
+    p95_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossValidated:
+    """What tuning does on problems that it has not seen.
+
+    Attributes:
+        results: of each path, by what was tuned on the other folds.
+        rates: that each fold's tuning chose.
+        frontier: accuracy and cost at each going rate, each problem by a fit on the others.
+    """
+
+    results: Results
+    rates: tuple[float, ...]
+    frontier: tuple[FrontierPoint, ...]
+
+
+def rates_for(bench: Bench) -> tuple[float, ...]:
+    """Going rates from where nothing is saved to where nothing is bought: those at which one sample is worth so much."""
+    sample = min(float(way.cost[:, 0].mean()) for way in bench.ways)
+    if sample <= 0:
+        raise ConfigurationError("the recorded samples cost nothing: there is nothing to tune")
+    return tuple((np.geomspace(2e-4, 5e-2, RATES) / sample).tolist())
+
+
+def frontier(
+    bench: Bench, train: Mask, settings: Settings, *, rates: Sequence[float], folds: int | None = None
+) -> dict[float, Results]:
+    """What each going rate does on the paths of a mask, each fold by a fit on the other ones."""
+    dealt = folds_of(bench.ways[0].paths.groups, folds or settings.folds, seed=settings.seed)[bench.problem]
+    found: dict[float, Results] = {}
+    for rate in rates:
+        whole = Results(*(np.zeros(len(train)) for _ in range(4)))
+        for fold in np.unique(dealt[train]):
+            held = train & (dealt == fold)
+            rest = train & (dealt != fold)
+            results = apply(fit(bench, rest, rate, settings), bench, held)
+            for column, values in zip(whole, results, strict=True):
+                column[held] = values
+        found[rate] = whole
+    return found
+
+
+def choose_rate(points: Sequence[FrontierPoint], aim: Aim, *, best_fixed: float) -> float:
+    """The going rate that meets an aim.
+
+    Raises:
+        ConfigurationError: none does; says the least that would do.
+    """
+    if aim.kind == "cost":
+        able = [p for p in points if p.cost <= aim.value]
+        if not able:
+            raise ConfigurationError(
+                f"a mean cost of {aim.value:g} is below what the least of all plans takes: {min(p.cost for p in points):.4g}"
+            )
+        return max(able, key=lambda p: (p.accuracy, -p.cost)).rate
+    if aim.kind == "p95_seconds":
+        able = [p for p in points if p.p95_seconds <= aim.value]
+        if not able:
+            raise ConfigurationError(
+                f"95% of the queries within {aim.value:g} s: the fastest of all plans takes "
+                f"{min(p.p95_seconds for p in points):.4g} s"
+            )
+        return max(able, key=lambda p: (p.accuracy, -p.cost)).rate
+    goal = aim.value if aim.kind == "accuracy" else best_fixed - aim.value
+    able = [p for p in points if p.accuracy >= goal]
+    if not able:
+        if aim.kind == "loss":
+            return max(points, key=lambda p: p.accuracy).rate
+        most = max(p.accuracy for p in points)
+        raise ConfigurationError(
+            f"an accuracy of {goal:.3f} is out of reach: the most that any plan reaches is {most:.3f}"
+        )
+    return min(able, key=lambda p: p.cost).rate
+
+
+def point_of(rate: float, results: Results, problem: NDArray[np.int64]) -> FrontierPoint:
+    """Sum up results: every problem counts once."""
+    weights = 1.0 / np.bincount(problem)[problem]
+    weights = weights / weights.sum()
+    order = np.argsort(results.seconds)
+    reached = np.searchsorted(np.cumsum(weights[order]), 0.95)
+    p95 = float(results.seconds[order][min(int(reached), len(order) - 1)])
+    return FrontierPoint(rate, float(weights @ results.right), float(weights @ results.cost), p95)
+
+
+def tuned(bench: Bench, train: Mask, settings: Settings, aim: Aim, *, rates: Sequence[float]) -> Fitted:
+    """Choose the going rate by cross-validation on some paths, and fit all of them at it."""
+    points = [
+        point_of(rate, results.of(train), bench.problem[train])
+        for rate, results in frontier(bench, train, settings, rates=rates, folds=3).items()
+    ]
+    rate = choose_rate(points, aim, best_fixed=best_fixed(bench, train))
+    return fit(bench, train, rate, settings)
+
+
+def best_fixed(bench: Bench, paths: Mask) -> float:
+    """Accuracy of the best fixed number of samples of any way, on some paths."""
+    return max(float(_by_problem(way.paths.right[paths], bench.problem[paths]).max()) for way in bench.ways)
+
+
+def cross_validated(
+    bench: Bench, settings: Settings, aim: Aim, *, on_progress: Callable[[int, int], None] | None = None
+) -> CrossValidated:
+    """Tune on all folds but one, rate included, and measure on that one; each in turn.
+
+    Args:
+        bench: what is tried.
+        settings: what is searched.
+        aim: what for.
+        on_progress: called with the folds done and their number.
+
+    Raises:
+        ConfigurationError: too few problems, or an aim that cannot be met.
+    """
+    everything = np.ones(len(bench.problem), dtype=bool)
+    groups = bench.ways[0].paths.groups
+    if (there := len(set(groups))) < FEWEST:
+        raise ConfigurationError(f"{there} problems: it takes {FEWEST} to tune on some and to look at others")
+    dealt = folds_of(groups, settings.folds, seed=settings.seed)[bench.problem]
+    rates = rates_for(bench)
+    whole = Results(*(np.zeros(len(everything)) for _ in range(4)))
+    chosen: list[float] = []
+    folds = np.unique(dealt)
+    for done, fold in enumerate(folds):
+        if on_progress is not None:
+            on_progress(done, len(folds) + 1)
+        held = dealt == fold
+        fitted = tuned(bench, ~held, settings, aim, rates=rates)
+        chosen.append(fitted.rate)
+        for column, values in zip(whole, apply(fitted, bench, held), strict=True):
+            column[held] = values
+    if on_progress is not None:
+        on_progress(len(folds), len(folds) + 1)
+    points = frontier(bench, everything, settings, rates=rates)
+    return CrossValidated(
+        results=whole,
+        rates=tuple(chosen),
+        frontier=tuple(point_of(rate, results, bench.problem) for rate, results in points.items()),
+    )
+
+
+def _by_problem(values: Floats, problem: NDArray[np.int64]) -> Floats:
+    """Mean over problems, each counting once; shape (samples,)."""
+    weights = 1.0 / np.bincount(problem)[problem]
+    return weights @ values / weights.sum()
