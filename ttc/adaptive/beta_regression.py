@@ -29,6 +29,7 @@ Features: TypeAlias = Mapping[str, float | None]
 Floats: TypeAlias = NDArray[np.float64]
 
 _SPREAD_PRIOR = 0.7  # log of a concentration of 2: what is assumed where nothing tells
+_CLOSE = {"maxiter": 200, "ftol": 1e-7, "gtol": 1e-3}
 _LEAST, _MOST = -4.0, 8.0  # of the log of the concentration
 
 
@@ -105,6 +106,7 @@ def fit_beta_regression(
     *,
     weights: Floats | None = None,
     scales: Mapping[str, float] | None = None,
+    upward: Sequence[str] = (),
     ridge: float = 1.0,
 ) -> BetaRegression:
     """Fit the two regressions at once.
@@ -116,6 +118,7 @@ def fit_beta_regression(
         weights: (rows,) how much each row counts: rows of one problem make up 1 together.
         scales: units of features that have a natural one (an indicator, log-odds); others are divided by their
             standard deviation.
+        upward: features that may only raise the mean: those that are predictions themselves.
         ridge: shrinks the weights; those of the concentration twice as much.
 
     Raises:
@@ -125,6 +128,7 @@ def fit_beta_regression(
     special: Any = of_tune("scipy.special", "fitting an estimator")
     counts = np.ones(len(rows)) if weights is None else weights
     shapes, design = _design(rows, counts, scales or {})
+    names = ["", *(name for s in shapes for name in (s[0], "")[: 1 + s[3]])]
     width = design.shape[1]
     rate = float(np.clip(counts @ (right / total) / counts.sum(), 0.01, 0.99))
     centre = np.zeros(2 * width)
@@ -149,9 +153,10 @@ def fit_beta_regression(
         slope = np.concatenate([design.T @ by_mean, design.T @ by_spread])
         return float(-(counts @ gain) + 0.5 * shrink @ off**2), shrink * off - slope
 
+    bounds = [(0.0 if name in upward else None, None) for name in names] + [(None, None)] * width
     start = centre.copy()
     start[0] = np.log(rate / (1 - rate))
-    found: Floats = optimise.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
+    found: Floats = optimise.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=_CLOSE).x
     mean = sigmoid(design @ found[:width])
     spread = np.exp(np.clip(design @ found[width:], _LEAST, _MOST))
     worth = counts * total * mean * (1 - mean) * (spread + 1) / (spread + total)  # information on the log-odds
