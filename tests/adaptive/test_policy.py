@@ -288,6 +288,7 @@ def test_any_policy_comes_back(
         ("generated_tokens=4000", "calls=-1", "budget", "row 1, budget: budget calls=-1"),
         ('stop = "gain"', 'stop = "gian"', "stop", "row 1, stop: there is no learned stop 'gian'. Known: gain"),
         ("below = 0.6", "below = 0", "below", "row 1, escalate, below: must be greater than 0, and is 0"),
+        ("below = 0.6", 'below = 0.6\nstop = "gian"', "stop", "row 1, escalate, stop: there is no learned stop 'gian'"),
         ("below = 0.6", "unter = 0.6", "unter", "row 1, escalate, unter: unknown field"),
         ('strategy = "best_of_n:n=8"', 'strategy = ""', 'strategy = ""', "row 1, escalate, strategy: "),
         ("accuracy = 0.61", "accuracy = 0.81", "[row.expected]", "row 1, expected: the accuracy 0.81 is not in its"),
@@ -475,8 +476,15 @@ def test_a_row_for_a_model_that_is_not_served_is_refused(where: str, force: bool
         rows=(Row(query_class="default", strategy="majority", model=large, escalate=escalation),),
     )
     assert check_for(fleet, model="small+large") == ()
-    with pytest.raises(ConfigurationError, match="row 1 of the policy asks for model 'large'"):
+    with pytest.raises(ConfigurationError, match="row 1 of the policy asks for model 'large', and there is only small"):
         check_for(fleet, model="small", force=force)
+
+
+def test_a_probe_by_a_model_that_is_not_served_is_refused() -> None:
+    fleet = policy(model="", difficulty=Estimation(model="large"))
+    with pytest.raises(ConfigurationError, match="the probe of the policy asks for model 'large'"):
+        check_for(fleet, model="smollm2")
+    assert check_for(fleet, model="large+smollm2") == ()
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
@@ -627,6 +635,23 @@ def test_a_table_that_was_changed_says_so(written: Path) -> None:
     read = Policy.read(changed(written, "knockout:n=4", "knockout:n=8"))
     assert read.edited
     assert read.label == "tuned on 84 problems, and edited by hand since"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rate": 0.5},
+        {"stops": {"gain": {"first": 5}}},
+        {"estimator": {"kind": "probe"}},
+        {"confidence": None},
+        {"classes": TagClasses(tags=("level",))},
+        {"difficulty": Estimation(probe=5)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_its_digest_follows_from_all_that_it_does(changes: dict[str, Any]) -> None:
+    assert policy(**changes).digest() != policy().digest()
+    assert policy(provenance=Provenance(problems=1), tuned="x").digest() == policy().digest()
 
 
 def test_a_comment_is_no_change(written: Path) -> None:

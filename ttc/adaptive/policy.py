@@ -26,7 +26,7 @@ from ttc.adaptive.policy_rows import (
 from ttc.adaptive.provenance import Provenance, SourcePool, hashes_of
 from ttc.errors import ConfigurationError
 from ttc.seeds import problem_hash
-from ttc.types import Query
+from ttc.types import Query, digest
 
 __all__ = [
     "DEFAULT",
@@ -68,7 +68,9 @@ class Policy(PolicyPart):
 
     estimator: dict[str, Any] | None = Field(default=None, description="the fitted estimator")
     stops: dict[str, dict[str, Any]] = Field(default_factory=dict, description="learned stops, by name")
-    confidence: dict[str, Any] | None = Field(default=None, description="P(the answer that stands is right)")
+    confidence: dict[str, Any] | None = Field(
+        default=None, description="by stop, what says P(the answer that stands is right)"
+    )
     hashes: frozenset[str] = Field(default=frozenset(), description="of the problems that it was tuned on")
     provenance: Provenance | None = Field(default=None, description="where it comes from")
     tuned: str = Field(default="", description="digest of the table as it was written first; empty: not yet")
@@ -162,28 +164,39 @@ class Policy(PolicyPart):
         write_policy(self, Path(path))
 
     @classmethod
-    def prior(cls, *, tokens: int = 32_000) -> Policy:
-        """The cold start: four samples first, and their agreement decides. Tuned on nothing, so it is capped.
+    def prior(
+        cls,
+        *,
+        probe: int = 4,
+        medium: str = "majority:n=8",
+        hard: str = "majority:n=16,stop=beta",
+        tokens: int = 32_000,
+    ) -> Policy:
+        """The cold start: a few samples first, and their agreement decides. Tuned on nothing, so it is capped.
 
         Agreement says how sure a model is, and is no calibrated probability.
 
         Args:
+            probe: samples drawn first.
+            medium: the strategy for queries of which half the samples agree.
+            hard: the strategy for the others.
             tokens: generated tokens at the most for a hard query after its probe; half of it for a medium one.
         """
         return cls(
             made=date.today(),
             calibrated=False,
+            difficulty=Estimation(probe=probe),
             rows=(
                 Row(
                     query_class=DEFAULT,
                     difficulty=(0.0, 0.5),
-                    strategy="majority:n=16,stop=beta",
+                    strategy=hard,
                     budget=f"generated_tokens={tokens}",
                 ),
                 Row(
                     query_class=DEFAULT,
                     difficulty=(0.5, 0.9),
-                    strategy="majority:n=8",
+                    strategy=medium,
                     budget=f"generated_tokens={max(1, tokens // 2)}",
                 ),
                 Row(query_class=DEFAULT, difficulty=(0.9, 1.0), strategy=""),
@@ -202,13 +215,16 @@ class Policy(PolicyPart):
     @property
     def edited(self) -> bool:
         """Whether its table is no longer the one that was tuned: then what is expected was measured of another."""
-        return bool(self.tuned) and self.tuned != self.digest()
-
-    def digest(self) -> str:
-        """Hash what the TOML file says."""
         from ttc.adaptive.policy_file import table_digest
 
-        return table_digest(self)
+        return bool(self.tuned) and self.tuned != table_digest(self)
+
+    def digest(self) -> str:
+        """Hash all that it does: the table, and what was fitted."""
+        from ttc.adaptive.policy_file import table_digest
+
+        classes = self.classes.model_dump(mode="json") if self.classes is not None else None
+        return digest([table_digest(self), classes, self.estimator, self.stops, self.confidence])
 
     def class_of(self, query: Query) -> ClassOf:
         """Return the class of a query, and whether there are rows for it; where there are none, why."""
@@ -265,14 +281,15 @@ def check_for(policy: Policy, *, model: str, force: bool = False) -> tuple[str, 
             f"the policy was tuned for model '{policy.model}', and '{model}' is served: "
             "what it takes for easy may be hard here"
         )
-    served = {model, *model.split("+")}
-    for k, row in enumerate(policy.rows):
-        for name in (row.model, row.escalate.model if row.escalate else ""):
-            if name and name not in served:
-                raise ConfigurationError(
-                    f"row {k + 1} of the policy asks for model '{name}', and there is only {model}: serve it too, in a "
-                    "Fleet, or change the row"
-                )
+    asked = {"the probe": policy.difficulty.model}
+    for k, row in enumerate(policy.rows, 1):
+        asked |= {f"row {k}": row.model, f"the escalation of row {k}": row.escalate.model if row.escalate else ""}
+    for what, name in asked.items():
+        if name and name not in {model, *model.split("+")}:
+            raise ConfigurationError(
+                f"{what} of the policy asks for model '{name}', and there is only {model}: serve it too, in a Fleet, "
+                "or change the policy"
+            )
     if wrong and not force:
         raise ConfigurationError(f"{'; '.join(wrong)}. Tune one ('ttc tune'), or use it all the same: --force-policy")
     return tuple(f"{said}; it is used by force" for said in wrong)

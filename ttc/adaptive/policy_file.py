@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import pydantic
 from pydantic import Field
-from pydantic_core import ErrorDetails, PydanticSerializationError
+from pydantic_core import PydanticSerializationError
 
 from ttc.adaptive.policy import VERSION, Policy
-from ttc.adaptive.policy_rows import Escalation, Estimation, Expected, MisplacedValue, PolicyPart, Row
+from ttc.adaptive.policy_complaint import TABLE, complaint, gravest, refuse, said_of, unknown_field
+from ttc.adaptive.policy_rows import PolicyPart, Row
 from ttc.adaptive.provenance import Provenance
-from ttc.adaptive.toml_text import line_of, toml_key, toml_value
+from ttc.adaptive.toml_text import toml_key, toml_value
 from ttc.errors import ConfigurationError
 from ttc.types import digest
 
@@ -30,21 +30,11 @@ HEAD = {
     "rate": "the going rate: the accuracy that one more of them has to bring",
     "calibrated": "false: a prior that was tuned on nothing",
 }
-TABLE = (*HEAD, "classes", "difficulty", "row")
 TITLE = "# What to do with a query, by its class and how hard it seems; docs/policies.md says what each field means.\n"
 ROWS = """
 # The rows. difficulty: P(one sample is correct), from low up to high. strategy = "": return what the probe says.
 # Where a row leaves them out: stop (a learned stop), thinking, model, verifier, budget and escalate are not set.
 """
-
-Place = tuple[str | int, ...]
-PARTS: dict[Place, type[PolicyPart]] = {
-    (): Policy,
-    ("difficulty",): Estimation,
-    ("row",): Row,
-    ("row", "escalate"): Escalation,
-    ("row", "expected"): Expected,
-}
 
 
 class _Side(PolicyPart):
@@ -178,21 +168,21 @@ def read_policy(path: Path, *, force: bool = False) -> Policy:
     data = _toml_of(path, text)
     version = data.get("version")
     if isinstance(version, int) and version != VERSION and not force:
-        _refuse(
+        refuse(
             path, text, ("version",), f"it is of version {version}, and this ttc knows version {VERSION}: tune it anew "
             "('ttc tune'), or use it as far as it can be understood: --force-policy",
         )  # fmt: skip
     side = _read_side(path, text, data)
     if unknown := [name for name in data if name not in TABLE]:
-        _refuse(path, text, (unknown[0],), _unknown((), unknown[0]))
+        refuse(path, text, (unknown[0],), unknown_field((), unknown[0]))
     try:
         clusters = side.pop("clusters", None)
         if data.get("classes") == {"kind": "clusters"} and clusters is not None:
             data["classes"] = clusters
         return Policy(**data, **side)
     except pydantic.ValidationError as error:
-        place, said = _complaint(_gravest(error))
-        _refuse(path, text, place, said)
+        place, said = complaint(gravest(error))
+        refuse(path, text, place, said)
 
 
 def _text_of(path: Path, hint: str) -> str:
@@ -227,11 +217,11 @@ def _read_side(path: Path, text: str, data: dict[str, Any]) -> dict[str, Any]:
     if name == "":
         return {}
     if not isinstance(name, str) or Path(name).name != name:
-        _refuse(path, text, ("side",), f"must be the name of a file in the same folder, and is {name!r}")
+        refuse(path, text, ("side",), f"must be the name of a file in the same folder, and is {name!r}")
     beside = path.with_name(name)
     content = _text_of(beside, f", which {path.name} names: the two belong together").encode()
     if _hash(content) != known:
-        _refuse(
+        refuse(
             path, text, ("side_hash",), f"{name} is not the file that was written with this one: take both from the "
             "same place, or tune the policy anew",
         )  # fmt: skip
@@ -245,64 +235,7 @@ def _read_side(path: Path, text: str, data: dict[str, Any]) -> dict[str, Any]:
     try:
         side = _Side.model_validate(loaded)
     except pydantic.ValidationError as error:
-        first = _gravest(error)
+        first = gravest(error)
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise ConfigurationError(f"{beside}, {place}: {_said(first)}; tune the policy anew") from None
+        raise ConfigurationError(f"{beside}, {place}: {said_of(first)}; tune the policy anew") from None
     return {name: getattr(side, name) for name in SIDE}
-
-
-# -- what is wrong, and where -----------------------------------------------------------------------------------------
-
-
-def _refuse(path: Path, text: str, place: Place, said: str) -> NoReturn:
-    line = line_of(text, place)
-    words = [f"row {part + 1}" if isinstance(part, int) and place[0] == "row" else str(part) for part in place]
-    words = words[1:] if len(words) > 1 and place[0] == "row" else words
-    where = [str(path), *([] if line is None else [f"line {line}"]), ", ".join(filter(None, words))]
-    raise ConfigurationError(f"{', '.join(filter(None, where))}: {said}")
-
-
-def _gravest(error: pydantic.ValidationError) -> ErrorDetails:
-    """The first thing that is wrong; a name that is not known before one that is missing, since it may be that one."""
-    return min(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
-
-
-def _complaint(error: ErrorDetails) -> tuple[Place, str]:
-    """Say where it is, by the names of the file, and what is wrong there."""
-    place: Place = error["loc"]
-    if place[:1] == ("classes",) and place[1:2] and place[1] in ("tags", "rules", "clusters", "function"):
-        place = ("classes", *place[2:])  # the second one is the kind
-    cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, MisplacedValue):
-        return cause.loc, str(cause)
-    if len(place) > 2 and place[0] != "row" and isinstance(place[-1], int):
-        place = place[:-1]
-    if place[:1] == ("row",) and len(place) > 3 and isinstance(place[-1], int):
-        place = place[:-1]  # one of a pair
-        if error["type"] == "missing":
-            return place, "must be a pair of numbers, [low, high]"
-    if error["type"] == "extra_forbidden":
-        names = [part for part in place if not isinstance(part, int)]
-        return place, _unknown(tuple(names[:-1]), names[-1])
-    return place, _said(error)
-
-
-def _said(error: ErrorDetails) -> str:
-    if error["type"] == "missing":
-        return "is missing"
-    said = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be").replace("Input", "it")
-    value = repr(error["input"])
-    if error["type"] == "value_error" or len(value) > 60 or isinstance(error["input"], dict | list):
-        return said
-    return f"{said}, and is {value}"
-
-
-def _unknown(part: Place, name: str) -> str:
-    if part in PARTS:
-        known = [str(f.validation_alias or n) for n, f in PARTS[part].model_fields.items()]
-        known = [n for n in known if n in TABLE or part] + ([] if part else ["side", "side_hash"])
-    else:
-        known = []
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return f"unknown field.{hint}" + (f" Known: {', '.join(known)}." if known else "")

@@ -108,10 +108,23 @@ class Escalation(PolicyPart):
 
     below: Annotated[StrictFloat, Field(gt=0, le=1)] = Field(description="confidence under which it is done")
     strategy: Annotated[Spec, Field(min_length=1)] = Field(description="strategy to go on with")
+    stop: str = Field(default="", description="as in a row")
     stop: str = Field(default="", description="learned stop that meters its samples; empty: none")
     model: str = Field(default="", description="which model of a fleet; empty: the row's")
     thinking: Thinking = Field(default="", description="as in a row")
     budget: Limits = Field(default="", description="hard limits of this step")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _stoppable(self.stop, self.strategy)
+        return self
+
+
+def _stoppable(stop: str, strategy: str) -> None:
+    if stop and not (strategy and make_strategy(strategy).prefix_valid):
+        raise ValueError(
+            f"a learned stop needs a strategy that may be stopped after any sample, as majority; '{strategy}' is none"
+        )
 
 
 class Row(PolicyPart):
@@ -148,11 +161,7 @@ class Row(PolicyPart):
     def _fits(self) -> Self:
         if self.give_up and (self.strategy or self.escalate):
             raise ValueError('a row that gives up returns what the probe says: strategy = "", and no escalation')
-        if self.stop and not (self.strategy and make_strategy(self.strategy).prefix_valid):
-            raise ValueError(
-                f"a learned stop needs a strategy that may be stopped after any sample, as majority; "
-                f"'{self.strategy}' is none"
-            )
+        _stoppable(self.stop, self.strategy)
         return self
 
     @property
@@ -171,6 +180,7 @@ class Estimation(PolicyPart):
         default=4, description="samples drawn first, which the strategy then has"
     )
     cap: Annotated[StrictInt, Field(ge=1)] | None = Field(default=None, description="tokens of one of those samples")
+    model: str = Field(default="", description="which model of a fleet draws them; empty: the first one")
     model: str = Field(default="", description="which model of a fleet draws them; empty: the first one")
     verifier: Annotated[str, AfterValidator(_verifier)] = Field(default="", description="what scores the probe")
 
