@@ -15,6 +15,8 @@ from ttc.cli.grade import grade
 from ttc.cli.learn import learn
 from ttc.cli.list import list_command
 from ttc.cli.plan import plan_command
+from ttc.cli.policy import policy_app
+from ttc.cli.record import record_command
 from ttc.cli.report import report
 from ttc.cli.solve import solve_command
 from ttc.cli.up import up
@@ -52,9 +54,11 @@ app.command("up")(up)
 app.command("doctor")(doctor)
 app.command("solve")(solve_command)
 app.command("eval")(eval_command)
+app.command("record")(record_command)
 app.command("report")(report)
 app.command("learn")(learn)
 app.command("plan")(plan_command)
+app.add_typer(policy_app, name="policy")
 app.command("list")(list_command)
 app.command("duplicates")(duplicates)
 app.command("verify")(verify)

@@ -15,7 +15,7 @@ from ttc.cli.out_file import refuse_unwritable
 if TYPE_CHECKING:
     from ttc.verifiers.learned import LearnedModel
 
-__all__ = ["learn"]
+__all__ = ["learn", "run_named"]
 
 
 def learn(
@@ -47,7 +47,7 @@ def learn(
         if path.suffix in (".jsonl", ".json", ".gz") or path.is_file():
             rows += rows_of_records(path, answer_type=answer)
         else:
-            rows += anyio.run(rows_of_run, _run_named(runs, source))
+            rows += anyio.run(rows_of_run, run_named(runs, source))
     model = train_learned(rows, sources=sources, ridge=ridge)
     model.write(out)
     if json:
@@ -63,7 +63,7 @@ def learn(
     print(f"written to {out}: use it as --verifier learned:path={out}")
 
 
-def _run_named(runs: Path, source: str) -> Path:
+def run_named(runs: Path, source: str) -> Path:
     """The directory of a run that is given by name, or by a path to it."""
     from ttc.evals.run_directory import STORE, find_run
 
