@@ -79,6 +79,11 @@ class Drawing:
             self.progress.warnings.append(message)
 
     @property
+    def model_name(self) -> str:
+        """The name of the model that answers; of a fleet its names, joined by ``+``."""
+        return self._model.name
+
+    @property
     def tokens_left(self) -> int | None:
         """Generated tokens that could be granted now; None: no limit."""
         return self._ledger.left()

@@ -292,7 +292,8 @@ class ScoredSamples(Samples):
 
     def _start(self, candidate: Candidate, *, drawn: bool) -> None:
         s = self._session
-        if candidate.answer is None:
+        if candidate.answer is None or (candidate.score is not None and not drawn):
+            # It cannot win, or was scored before it was handed on.
             scoring = _Scoring(candidate, None, drawn)
             scoring.done.set()
         else:

@@ -68,4 +68,4 @@ def test_an_unknown_inner_strategy_is_refused_when_the_outer_one_is_made() -> No
 def test_it_needs_what_the_inner_ones_need() -> None:
     assert required_by("majority", None, "knockout", "best_of_n") == {"comparator", "verifier"}
     assert required_by(None) == frozenset()
-    assert make_strategy("adaptive:medium=adaptive:hard=knockout").requires() == {"comparator"}
+    assert make_strategy("adaptive:medium=(revision:each=(knockout:n=2))").requires() == {"comparator"}

@@ -291,8 +291,10 @@ async def test_adaptive_spends_by_agreement_and_hands_its_probe_on() -> None:
     assert 1 <= medium.calls["generate"] <= 4
     hard = await solve("?", "adaptive", model("abcd"))
     assert hard.calls == {"probe": 4, "generate": 12}
-    bins = [next(e["bin"] for e in o.trace if e["event"] == "difficulty") for o in (easy, medium, hard)]
-    assert bins == ["easy", "medium", "hard"]
+    noted = [next(e for e in o.trace if e["event"] == "difficulty") for o in (easy, medium, hard)]
+    assert [e["p"] for e in noted] == [1.0, 0.75, 0.25]
+    assert [e["strategy"] for e in noted] == ["the probe's answer", "majority:n=8", "majority:n=16,stop=beta"]
+    assert all(e["policy"].startswith("uncalibrated") for e in noted)
 
 
 @pytest.mark.anyio

@@ -146,7 +146,18 @@ def _stop(event: Event) -> str:
 
 
 def _difficulty(event: Event) -> str:
-    return f"difficulty {event['bin']}: {event['agreement']:.0%} agree, so {event['strategy']} ({event['table']})"
+    seems = "difficulty" if event["p"] is None else f"difficulty {event['p']:.2f} by {event['by']}"
+    return f"{seems}, class {event['query_class']}: row {event['row']}, {event['strategy']} (policy {event['policy']})"
+
+
+def _pace(event: Event) -> str:
+    gain = "" if event["gain"] is None else f": to go on would bring {event['gain']:+.4f} net"
+    return f"stop after {event['samples']} samples of the draw{gain}"
+
+
+def _confidence(event: Event) -> str:
+    verdict = "escalate" if event["confidence"] < event["below"] else "done"
+    return f"confidence {event['confidence']:.2f}, escalation below {event['below']:.2f}: {verdict}"
 
 
 def _attempt(event: Event) -> str:
@@ -211,6 +222,8 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
     "vote": _vote,
     "stop": _stop,
     "difficulty": _difficulty,
+    "pace": _pace,
+    "confidence": _confidence,
     "attempt": _attempt,
     "seat": _seat,
     "branch": _branch,
