@@ -1,4 +1,4 @@
-"""Recording on the real server: cut traces are whole samples, what is charged is counted there, a kill costs nothing."""
+"""Recording on the real server: cuts agree with their samples, the server counts what is charged, once."""
 
 from __future__ import annotations
 
