@@ -472,12 +472,19 @@ def test_a_row_for_a_model_that_is_not_served_is_refused(where: str, force: bool
     large = "large" if where == "row" else ""
     escalation = Escalation(below=0.5, strategy="majority", model="large") if where == "escalation" else None
     fleet = policy(
-        model="small+large",
+        model="",
         rows=(Row(query_class="default", strategy="majority", model=large, escalate=escalation),),
     )
     assert check_for(fleet, model="small+large") == ()
     with pytest.raises(ConfigurationError, match="row 1 of the policy asks for model 'large', and there is only small"):
         check_for(fleet, model="small", force=force)
+
+
+def test_of_a_fleet_all_names_count() -> None:
+    fleet = policy(model="small+large", rows=(Row(query_class="default", strategy="majority", model="large"),))
+    assert check_for(fleet, model="small+large") == ()
+    with pytest.raises(ConfigurationError, match="tuned for model 'small\\+large', and 'small' is served"):
+        check_for(fleet, model="small")
 
 
 def test_a_probe_by_a_model_that_is_not_served_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import click
 import pytest
@@ -12,7 +13,16 @@ import typer
 from ttc import registry
 from ttc.cli import app, completion
 
-COMMANDS: dict[str, click.Command] = typer.main.get_group(app).commands  # type: ignore[assignment]
+
+def commands(group: Any, *, of: str = "") -> dict[str, click.Command]:
+    """All commands by name; those of a group by both names, as ``policy show``."""
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        found |= commands(command, of=f"{name} ") if hasattr(command, "commands") else {f"{of}{name}": command}
+    return found
+
+
+COMMANDS = commands(typer.main.get_group(app))
 
 
 @pytest.mark.parametrize("name", COMMANDS)

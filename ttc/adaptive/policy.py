@@ -281,6 +281,8 @@ def check_for(policy: Policy, *, model: str, force: bool = False) -> tuple[str, 
             f"the policy was tuned for model '{policy.model}', and '{model}' is served: "
             "what it takes for easy may be hard here"
         )
+    if wrong and not force:
+        raise ConfigurationError(f"{'; '.join(wrong)}. Tune one ('ttc tune'), or use it all the same: --force-policy")
     asked = {"the probe": policy.difficulty.model}
     for k, row in enumerate(policy.rows, 1):
         asked |= {f"row {k}": row.model, f"the escalation of row {k}": row.escalate.model if row.escalate else ""}
@@ -290,6 +292,4 @@ def check_for(policy: Policy, *, model: str, force: bool = False) -> tuple[str, 
                 f"{what} of the policy asks for model '{name}', and there is only {model}: serve it too, in a Fleet, "
                 "or change the policy"
             )
-    if wrong and not force:
-        raise ConfigurationError(f"{'; '.join(wrong)}. Tune one ('ttc tune'), or use it all the same: --force-policy")
     return tuple(f"{said}; it is used by force" for said in wrong)

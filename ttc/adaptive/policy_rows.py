@@ -167,7 +167,7 @@ class Row(PolicyPart):
     @property
     def does(self) -> str:
         """What it does, in words or as a spec."""
-        return self.strategy or ("give up: the probe's answer" if self.give_up else "the probe's answer")
+        return self.strategy or ("give up" if self.give_up else "the probe's answer")
 
 
 class Estimation(PolicyPart):
