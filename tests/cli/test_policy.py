@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 from typer.testing import CliRunner
 
 from tests.adaptive.test_policy import policy
 from ttc import registry
-from ttc.adaptive.policy import Policy, Provenance, Row
+from ttc.adaptive.policy import Estimation, Policy, Provenance, Row
 from ttc.cli import app
 from ttc.cli.policy_option import with_policy
 from ttc.errors import ConfigurationError, TTCError
+from ttc.seeds import problem_hash
+from ttc.testing import FakeServer, Reply
 
 RUN = CliRunner()
 
@@ -209,3 +214,88 @@ def test_any_path_reaches_the_strategy_as_it_is(path: str) -> None:
 def test_a_path_that_no_spec_can_hold_is_refused(path: str) -> None:
     with pytest.raises(ConfigurationError, match="give the file a plainer name"):
         with_policy(["adaptive"], Path(path))
+
+
+# -- in a run ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A policy for the fake server's model, tuned on the first two of the questions below."""
+    path = tmp_path / "mine.toml"
+    policy(
+        model="fake",
+        classes=None,
+        difficulty=Estimation(probe=2),
+        rows=(
+            Row(query_class="default", difficulty=(0, 0.9), strategy="majority:n=4"),
+            Row(query_class="default", difficulty=(0.9, 1), strategy=""),
+        ),
+        estimator=None,
+        hashes=frozenset(problem_hash(f"q{i}") for i in range(2)),
+    ).write(path)
+    return path
+
+
+def questions(folder: Path, first: int, last: int) -> str:
+    file = folder / f"{first}-{last}.jsonl"
+    rows = [{"id": f"q{i}", "prompt": f"{i} + 0?", "answer": i} for i in range(first, last)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return f"file:{file},type=number,id=id"
+
+
+async def ttc(*arguments: str | Path, code: int = 0) -> tuple[str, str]:
+    done = await anyio.run_process([sys.executable, "-m", "ttc", *map(str, arguments)], check=False)
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert done.returncode == code, err
+    assert "Traceback" not in err
+    return out, err
+
+
+def said_seven(_body: dict[str, Any], _index: int) -> Reply:
+    return Reply(text="the answer is 7")
+
+
+@pytest.mark.anyio
+async def test_solve_runs_by_a_policy(mine: Path) -> None:
+    async with FakeServer(model="fake", reply=said_seven) as server:
+        out, _ = await ttc("solve", "7?", "--policy", mine, "--base-url", server.url, "--json")
+    found = json.loads(out)
+    assert found["answer"] == "7"
+    assert found["calls"] == {"probe": 2}  # both agree, and the row says that their answer will do
+
+
+@pytest.mark.anyio
+async def test_a_policy_for_another_model_is_refused_or_forced(mine: Path) -> None:
+    async with FakeServer(model="other", reply=said_seven) as server:
+        _, err = await ttc("solve", "7?", "--policy", mine, "--base-url", server.url, code=2)
+        assert "tuned for model 'fake', and 'other' is served" in err
+        assert "--force-policy" in err
+        assert server.generated_tokens == 0
+        out, _ = await ttc("solve", "7?", "--policy", mine, "--force-policy", "--base-url", server.url)
+    assert "tuned for model 'fake', and 'other' is served" in out
+
+
+@pytest.mark.anyio
+async def test_solve_takes_one_strategy(mine: Path) -> None:
+    _, err = await ttc("solve", "7?", "-s", "majority", "--policy", mine, code=2)
+    assert "--policy is for 'adaptive', and --strategy majority takes none" in err
+
+
+@pytest.mark.anyio
+async def test_eval_runs_a_policy_on_other_problems_and_refuses_its_own(mine: Path, tmp_path: Path) -> None:
+    async with FakeServer(model="fake", reply=said_seven) as server:
+        how = ("-s", "single", "--policy", mine, "--base-url", server.url, "--runs", tmp_path / "runs", "--no-report")
+        _, err = await ttc("eval", questions(tmp_path, 0, 9), *how, code=2)
+        assert "was tuned on 2 of these 9 problems" in err
+        assert "7 of its 9 problems were not tuned on" in err
+        assert server.generated_tokens == 0
+        out, _ = await ttc("eval", questions(tmp_path, 2, 9), *how, "--json")
+    specs = {curve["strategy"] for curve in json.loads(out)["curves"]}
+    assert specs == {"single", f"adaptive:policy={mine}"}
+
+
+@pytest.mark.anyio
+async def test_a_run_that_goes_on_keeps_its_own_policy(mine: Path) -> None:
+    _, err = await ttc("eval", "--resume", "r", "--policy", mine, code=2)
+    assert "leave out: policy" in err

@@ -16,6 +16,7 @@ from rich.console import Console
 from ttc.cli.completion import comparator_names, strategy_names, suite_names, verifier_names
 from ttc.cli.connection import DEFAULT_URL, connect
 from ttc.cli.limits import with_max_tokens
+from ttc.cli.policy_option import ForcePolicy, PolicyFile, with_policy
 from ttc.cli.unsafe import UnsafeLocalExec
 from ttc.errors import ConfigurationError, MissingExtra
 
@@ -49,6 +50,8 @@ def eval_command(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model name; by default the only one served.")] = None,
     up: Annotated[str | None, typer.Option(help="Start a server for this model first, e.g. smollm2.")] = None,
+    policy: PolicyFile = None,
+    force_policy: ForcePolicy = False,
     verifier: Annotated[
         str | None,
         typer.Option(help="What scores samples, e.g. judge or public_tests.", autocompletion=verifier_names),
@@ -88,6 +91,8 @@ def eval_command(
         "base_url": base_url,
         "model": model,
         "up": up,
+        "policy": policy,
+        "force_policy": force_policy or None,
         "verifier": verifier,
         "comparator": comparator,
         "sampling": {"max_tokens": sample_tokens, "temperature": temperature},
@@ -111,14 +116,18 @@ def eval_command(
 
 def _settings(file: Path | None, given: dict[str, Any], runs: Path) -> EvalConfig:
     """Put the settings together: of the file, overridden by options, with what the strategies need filled in."""
-    from ttc.evals.config import read_config, read_toml
+    from ttc.evals.config import EvalConfig, read_config, read_toml
     from ttc.strategy import make_strategy
 
     data = read_toml(file) if file is not None else {}
     sampling = {**data.get("sampling", {}), **given.get("sampling", {})}
     if (max_tokens := given.pop("max_tokens", None)) is not None:
         given["budget"] = with_max_tokens(max_tokens, of_option=given.get("budget"), of_file=data.get("budget", ""))
+    policy, force = given.pop("policy", None), given.pop("force_policy", False)
     data = {**data, **given, "sampling": sampling}
+    if policy is not None or force:
+        run = data.get("strategies", EvalConfig.model_fields["strategies"].default)
+        data["strategies"] = with_policy(run, policy, force=force)
     if runs != RUNS or "runs" not in data:
         data["runs"] = runs
     if not data.get("suites"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
@@ -13,6 +14,7 @@ import typer
 from ttc.cli.completion import answer_type_names, comparator_names, strategy_names, verifier_names
 from ttc.cli.connection import DEFAULT_URL, connect
 from ttc.cli.limits import limits
+from ttc.cli.policy_option import ForcePolicy, PolicyFile, with_policy
 from ttc.cli.printable import printable
 from ttc.cli.unsafe import UnsafeLocalExec
 from ttc.errors import ConfigurationError
@@ -27,9 +29,16 @@ __all__ = ["solve_command"]
 def solve_command(
     prompt: Annotated[str, typer.Argument(help="The question; '-' reads it from standard input.")],
     strategy: Annotated[
-        str,
-        typer.Option("--strategy", "-s", autocompletion=strategy_names, help="e.g. majority:n=16 (see 'ttc list')."),
-    ] = "majority",
+        str | None,
+        typer.Option(
+            "--strategy",
+            "-s",
+            autocompletion=strategy_names,
+            help="e.g. majority:n=16 (see 'ttc list'); majority by default.",
+        ),
+    ] = None,
+    policy: PolicyFile = None,
+    force_policy: ForcePolicy = False,
     base_url: Annotated[str, typer.Option(envvar="TTC_BASE_URL", help="A vLLM server.")] = DEFAULT_URL,
     model: Annotated[str | None, typer.Option(help="Model name; by default the only one served.")] = None,
     up: Annotated[str | None, typer.Option(help="Start a server for this model first, e.g. smollm2.")] = None,
@@ -69,7 +78,7 @@ def solve_command(
         prompt = sys.stdin.read()
     if not prompt.strip():
         raise ConfigurationError("the prompt is empty")
-    made = make_strategy(strategy)
+    made = make_strategy(_chosen(strategy, policy, force=force_policy))
     needs = made.requires()
     allowed = limits(budget, max_tokens)
     if deadline is not None:
@@ -104,6 +113,16 @@ def solve_command(
     if outcome.answer is None:
         print(f"ttc: no answer ({outcome.ended_by}); give it more tokens or another answer type", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _chosen(strategy: str | None, policy: Path | None, *, force: bool) -> str:
+    """The strategy to run: the one that was named, or what a policy is for."""
+    first, *more = with_policy([strategy] if strategy else [], policy, force=force) or ["majority"]
+    if more:
+        raise ConfigurationError(
+            f"--policy is for 'adaptive', and --strategy {strategy} takes none, or names its own: leave one of them out"
+        )
+    return first
 
 
 def as_json(outcome: Outcome) -> str:
