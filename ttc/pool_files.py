@@ -53,9 +53,9 @@ class _Header(_Strict):
     info: Mapping[str, Any] = {}
 
 
-def _same_length(n: int, columns: Mapping[str, Sequence[object]]) -> None:
+def _same_length(n: int, columns: Mapping[str, Sequence[object]], *, or_none: bool = False) -> None:
     for name, column in columns.items():
-        if len(column) not in (0, n) or (name == "right" and len(column) != n):
+        if len(column) != n and (column or not or_none):
             raise ValueError(f"{name} has {len(column)} values, and answers has {n}")
 
 
@@ -66,9 +66,7 @@ class _Cut(_Strict):
 
     @model_validator(mode="after")
     def _as_long(self) -> _Cut:
-        _same_length(len(self.answers), {"right": self.right})
-        if len(self.generated) != len(self.answers):
-            raise ValueError(f"generated has {len(self.generated)} values, and answers has {len(self.answers)}")
+        _same_length(len(self.answers), {"right": self.right, "generated": self.generated})
         return self
 
 
@@ -100,15 +98,16 @@ class _Row(_Strict):
 
     @model_validator(mode="after")
     def _as_long(self) -> _Row:
-        columns = {name: getattr(self, name) for name in _COLUMNS}
+        n = len(self.answers)
         scores = {f"scores.{name}": column for name, column in self.scores.items()}
         cuts = {f"cuts.{name}.answers": cut.answers for name, cut in self.cuts.items()}
-        _same_length(len(self.answers), {**columns, **scores, **cuts})
+        _same_length(n, {"right": self.right, **scores, **cuts})
+        _same_length(n, {name: getattr(self, name) for name in _COLUMNS}, or_none=True)
         return self
 
 
-_COUNTS = ("generated", "reasoning", "answer_tokens", "prompt_tokens", "characters")
-_COLUMNS = ("right", *_COUNTS, "seconds", "logprobs", "finish", "texts")
+_AMOUNTS = ("generated", "reasoning", "answer_tokens", "prompt_tokens", "characters", "seconds")
+_COLUMNS = ("right", *_AMOUNTS, "logprobs", "finish", "texts")
 
 
 def read_pool(path: str | Path) -> Pool:

@@ -8,7 +8,7 @@ exported from runs, or imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -168,6 +168,10 @@ class RecordedProblem:
         columns = None if cut is None else self._cut(cut)
         return tuple(self._sample(i, columns) for i in range(len(self)))
 
+    def sample(self, i: int) -> Sample:
+        """One of the samples, without its verdict."""
+        return self._sample(i, None)
+
     def _cut(self, cut: int) -> CutColumns:
         if cut not in self.cuts:
             known = ", ".join(map(str, sorted(self.cuts))) or "none"
@@ -266,10 +270,17 @@ class Pool:
     def digest(self) -> str:
         """Hash all that a replay depends on: the model, and every problem with its samples and verdicts."""
         rows = [
-            [p.id, p.group, p.answers, p.right, p.generated, {k: list(v) for k, v in p.scores.items()}, sorted(p.cuts)]
+            [p.id, p.group, p.answers, _as_read(p.right), _as_read(p.generated)]
+            + [[v, _as_read(scores)] for v, scores in sorted(p.scores.items())]
+            + [[n, c.answers, _as_read(c.right), _as_read(c.generated)] for n, c in sorted(p.cuts.items())]
             for p in self.problems
         ]
         return digest([self.model, self.unit, rows])
+
+
+def _as_read(column: Sequence[float | None]) -> list[float | None]:
+    """A column as it comes out of a file, where 1 and 1.0 are the same."""
+    return [None if x is None else float(x) for x in column]
 
 
 def candidate_of(sample: Sample) -> Candidate:

@@ -8,7 +8,7 @@ from statistics import mean
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data import lines, recorded
@@ -47,9 +47,9 @@ def requests(n: int, /, *, problem: str = "p", start: int = 0, **fields: Any) ->
     return Numbered(replace(request, **fields), problem, range(start, start + n))
 
 
-async def drawn(model: Recorded, batch: Sequence[Request], *, take: int | None = None, **how: bool) -> list[Sample]:
+async def drawn(model: Recorded, batch: Sequence[Request], *, take: int | None = None) -> list[Sample]:
     """Draw from a batch, all of it or the first few."""
-    found, _ = await charged(model, batch, take=take, **how)
+    found, _ = await charged(model, batch, take=take)
     return found
 
 
@@ -91,6 +91,7 @@ async def test_problems_have_orders_of_their_own():
     assert p != q
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=6))
 async def test_the_position_decides_and_not_the_wave(waves: list[int]):
     n = sum(waves)
@@ -228,6 +229,7 @@ async def test_calls_are_limited():
     assert (len(found), ledger.calls) == (3, {"generate": 3})
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     tokens=st.lists(st.integers(0, 60), min_size=1, max_size=12),
     limit=st.integers(1, 200),
@@ -312,6 +314,7 @@ async def test_a_body_that_fails_pays_for_what_was_in_flight():
     assert ledger.calls == {"generate": 4}
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=12), st.integers(1, 12))
 async def test_finishers_come_in_the_order_of_finishing(tokens: list[int], take: int):
     take = min(take, len(tokens))

@@ -16,6 +16,7 @@ from ttc.cli.learn import learn
 from ttc.cli.list import list_command
 from ttc.cli.plan import plan_command
 from ttc.cli.policy import policy_app
+from ttc.cli.pool import pool_app
 from ttc.cli.record import record_command
 from ttc.cli.report import report
 from ttc.cli.solve import solve_command
@@ -55,6 +56,7 @@ app.command("doctor")(doctor)
 app.command("solve")(solve_command)
 app.command("eval")(eval_command)
 app.command("record")(record_command)
+app.add_typer(pool_app)
 app.command("report")(report)
 app.command("learn")(learn)
 app.command("plan")(plan_command)
