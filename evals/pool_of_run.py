@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ttc.evals.recorded_rows import SampleRow, graded_problem, row_from_json
 from ttc.evals.records import UnitRecord
 from ttc.evals.rows_of_calls import DrawnRows, Problems, rows_of_calls
 from ttc.evals.run_card import read_card
-from ttc.evals.store import read_units
+from ttc.evals.store import read_times, read_units
 from ttc.evals.suite import Problem, Suite, load_suite
 from ttc.pools import Pool, RecordedProblem
 from ttc.verifier import make_verifier
@@ -70,17 +71,31 @@ async def pool_of_run(
     if len(widths) > 1:
         few = sum(times for width, times in widths.items() if width < max(widths))
         drawn.warnings.append(f"{few} of {len(graded)} problems have fewer than {max(widths)} samples")
-    return _pool(directory.name, card, units, graded, drawn.warnings)
+    times = await anyio.to_thread.run_sync(read_times, directory)
+    return _pool(
+        directory.name, card, graded, cost=_cost(units, times), passing=_passing(card, units), notes=drawn.warnings
+    )
 
 
-def _pool(
-    name: str, card: Mapping[str, Any], units: Sequence[UnitRecord], graded: Sequence[RecordedProblem], notes: list[str]
-) -> Pool:
-    config = card["config"]
-    verifier = make_verifier(config["verifier"])
+def _passing(card: Mapping[str, Any], units: Sequence[UnitRecord]) -> frozenset[str]:
+    """The verifiers of a run that pass or fail."""
+    verifier = make_verifier(card["config"]["verifier"])
     passing = {verifier.name} if verifier is not None and getattr(verifier, "pass_fail", False) else set[str]()
     for unit in units:
         passing.update(*(event["pass_fail"] for event in unit.outcome.trace if event["event"] == "recording"))
+    return frozenset(passing)
+
+
+def _pool(
+    name: str,
+    card: Mapping[str, Any],
+    graded: Sequence[RecordedProblem],
+    *,
+    cost: Mapping[str, float],
+    passing: frozenset[str],
+    notes: Sequence[str],
+) -> Pool:
+    config = card["config"]
     answer_tokens = all(p.answer_tokens for p in graded)
     if any(p.answer_tokens for p in graded) and not answer_tokens:
         graded = [replace(p, answer_tokens=()) for p in graded]
@@ -90,8 +105,8 @@ def _pool(
         problems=tuple(graded),
         thinking=_thinking(config["sampling"]),
         price=Price(**card["price"]) if card["price"] else None,
-        pass_fail=frozenset(passing),
-        cost=_cost(units),
+        pass_fail=passing,
+        cost=cost,
         info={
             "run": card["run_id"],
             "date": card["started"],
@@ -101,13 +116,13 @@ def _pool(
             "seed": config["seed"],
             "server": card["server"],
             "ttc": card["ttc"],
-            "warnings": notes,
+            "warnings": list(notes),
         },
     )
 
 
-def _cost(units: Sequence[UnitRecord]) -> dict[str, float]:
-    """What the run charged: generated tokens by kind of call, prompt tokens, calls, and seconds of its queries."""
+def _cost(units: Sequence[UnitRecord], times: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """What the run charged: generated tokens by kind of call, prompt tokens, calls; and its seconds by the clock."""
     cost: defaultdict[str, float] = defaultdict(float)
     for unit in units:
         outcome = unit.outcome
@@ -118,8 +133,17 @@ def _cost(units: Sequence[UnitRecord]) -> dict[str, float]:
         for kind, usage in outcome.foreign.items():
             cost[kind] += usage.total
         cost["calls"] += sum(outcome.calls.values())
-        cost["seconds"] += outcome.seconds
+    cost["seconds"] = _under_way(times)
     return dict(cost)
+
+
+def _under_way(times: Sequence[tuple[float, float]]) -> float:
+    """How long calls were under way; those that were so at once count once."""
+    total, until = 0.0, -inf
+    for began, ended in sorted(times):
+        total += max(0.0, ended - max(began, until))
+        until = max(until, ended)
+    return total
 
 
 def _thinking(sampling: Mapping[str, Any]) -> str:

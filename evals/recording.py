@@ -53,9 +53,14 @@ class Recording(Strategy):
     verifiers: tuple[str, ...] = Field(default=(), description="what scores each sample")
     logprobs: bool = Field(default=True, description="keep the mean log-probability of each sample")
 
-    @field_validator("cuts", "verifiers", mode="before")
+    @field_validator("cuts", mode="before")
     @classmethod
-    def _as_in_a_spec(cls, value: Any) -> Any:
+    def _numbers(cls, value: Any) -> Any:
+        return value.split(",") if isinstance(value, str) else value
+
+    @field_validator("verifiers", mode="before")
+    @classmethod
+    def _specs(cls, value: Any) -> Any:
         return list(registry.parse_spec("list", f":{value}")[1].values()) if isinstance(value, str) else value
 
     @field_validator("cuts")
@@ -67,16 +72,13 @@ class Recording(Strategy):
 
     @property
     def spec(self) -> str:
-        """With lists as specs hold them: ``cuts=(0=512,1=1024)``."""
-        lists = {
-            name: ",".join(f"{i}=({part})" for i, part in enumerate(parts))
-            for name, parts in (("cuts", self.cuts), ("verifiers", self.verifiers))
-            if parts
-        }
-        numbers = {"n": self.n, **({} if self.logprobs else {"logprobs": False})}
-        return "recording:" + ",".join(
-            [*(f"{k}={v}" for k, v in numbers.items()), *(f"{k}=({v})" for k, v in lists.items())]
-        )
+        """With lists in brackets: ``cuts=(512,1024)``, ``verifiers=(0=(judge),1=(parses))``."""
+        parts = [f"n={self.n}"]
+        if self.cuts:
+            parts.append(f"cuts=({','.join(map(str, self.cuts))})")
+        if self.verifiers:
+            parts.append(f"verifiers=({','.join(f'{i}=({spec})' for i, spec in enumerate(self.verifiers))})")
+        return "recording:" + ",".join([*parts, *(() if self.logprobs else ("logprobs=False",))])
 
     async def solve(self, query: Query, session: Session) -> None:
         """Draw, score, and note a row of each sample."""

@@ -35,7 +35,7 @@ from ttc.evals.run_directory import STORE as FILE
 from ttc.evals.run_directory import lock, refuse_network_disk, resolve, write_file
 from ttc.types import Request, Sample
 
-__all__ = ["KeptCall", "Store", "read_calls", "read_requests", "read_units", "resolve", "write_file"]
+__all__ = ["KeptCall", "Store", "read_calls", "read_requests", "read_times", "read_units", "resolve", "write_file"]
 
 SCHEMA = 2
 GROUP = 512
@@ -285,6 +285,17 @@ def read_requests(directory: Path) -> dict[str, dict[str, Any]]:
     """
     with _reading(directory) as connection:
         return {content: orjson.loads(raw) for content, raw in connection.execute("SELECT * FROM requests")}
+
+
+def read_times(directory: Path) -> list[tuple[float, float]]:
+    """Read when each call of a run was sent and when it was acknowledged, in seconds since 1970.
+
+    Raises:
+        RunError: there is no run, or it is damaged or of another version.
+    """
+    with _reading(directory) as connection:
+        rows = connection.execute("SELECT time, json_extract(CAST(sample AS TEXT), '$.latency') FROM calls")
+        return [(ended - (took or 0.0), ended) for ended, took in rows]
 
 
 @contextmanager

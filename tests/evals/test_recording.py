@@ -23,7 +23,7 @@ from ttc.errors import ConfigurationError, RunError
 from ttc.evals import recording
 from ttc.evals.config import EvalConfig
 from ttc.evals.grading import Grade
-from ttc.evals.pool_of_run import pool_of_run
+from ttc.evals.pool_of_run import _under_way, pool_of_run
 from ttc.evals.recorded_rows import first_forms
 from ttc.evals.recording import Recording, parameters_of, ready_recording, record, recording_of
 from ttc.evals.runner import run_eval
@@ -244,6 +244,19 @@ async def test_costs_are_what_the_store_says(tmp_path: Path, model: VLLMServer) 
     assert {k: v for k, v in pool.cost.items() if k != "seconds"} == kept
 
 
+async def test_its_seconds_are_those_in_which_calls_were_under_way(tmp_path: Path, model: VLLMServer) -> None:
+    pool = (await record(config(tmp_path), model)).pool
+    assert max(column(pool, "seconds")) - 1e-6 <= pool.cost["seconds"] <= sum(column(pool, "seconds")) + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("times", "seconds"),
+    [([], 0), ([(1, 3)], 2), ([(1, 3), (2, 4)], 3), ([(5, 6), (1, 9)], 8), ([(1, 2), (4, 6)], 3)],
+)
+def test_calls_that_were_under_way_at_once_count_once(times: list[tuple[float, float]], seconds: float) -> None:
+    assert _under_way(times) == seconds
+
+
 async def test_provenance_says_what_was_recorded(tmp_path: Path, model: VLLMServer) -> None:
     off = Sampling(max_tokens=CAP, extra={"chat_template_kwargs": {"enable_thinking": False}})
     pool = (await record(config(tmp_path, sampling=off), model)).pool
@@ -341,6 +354,20 @@ async def test_nothing_is_forced_out_of_what_has_concluded(tmp_path: Path) -> No
         assert {*problem.cuts[6].answers} == {"1"}
         assert {*problem.cuts[9].generated} == {9.0}
     assert "probe" not in pool.cost
+
+
+async def test_what_is_forced_at_a_cut_is_what_a_run_with_that_cap_brings(tmp_path: Path) -> None:
+    def said(body: dict[str, Any], k: int) -> Reply:
+        return reply({**body, "seed": 3}, k)  # one sample a problem, whatever the seed
+
+    cuts = (4, 8, 20)
+    async with FakeServer(reply=said) as server, VLLMServer(server.url) as model:
+        pool = (await record(config(tmp_path, n=1, cuts=cuts), model)).pool
+        for cut in cuts:
+            capped = config(tmp_path / str(cut), n=1, sampling=Sampling(max_tokens=cut))
+            whole = (await record(capped, model)).pool
+            assert [p.cuts[cut].answers for p in pool.problems] == [p.answers for p in whole.problems]
+            assert [p.cuts[cut].generated for p in pool.problems] == [p.generated for p in whole.problems]
 
 
 async def test_thoughts_that_are_cut_go_on_as_thoughts(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def lines_of(facts: dict[str, Any]) -> list[str]:
     kinds = ", ".join(f"{kind} {tokens:,.0f}" for kind, tokens in sorted(cost.items()))
     lines.append(
         f"charged: {kinds} tokens; {prompt:,.0f} prompt tokens, {cached:,.0f} of them cached; {calls:,.0f} calls, "
-        f"{seconds:,.0f} s of queries"
+        f"{seconds:,.0f} s"
     )
     return lines
 
