@@ -7,23 +7,22 @@ that made them would flatter it: eight identical ones seem to gain 7 points.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ttc.adaptive.difficulty import Estimator
+from ttc.adaptive.bench import Bench, Mask
+from ttc.adaptive.classes import DEFAULT
+from ttc.adaptive.difficulty import AnyEstimator
 from ttc.adaptive.plans import Escalate, Plan, PlanKind, Results, Way, run_plan
 from ttc.adaptive.stopping import Confidence, LearnedStop, points_from
 from ttc.adaptive.trajectories import Floats
 from ttc.seeds import hashed
 
-__all__ = ["DEFAULT_CLASS", "Bench", "Fitted", "Settings", "apply", "fit", "folds_of"]
-
-DEFAULT_CLASS = "default"
-Mask = NDArray[np.bool_]
+__all__ = ["Fitted", "Settings", "apply", "estimated", "fit", "folds_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,44 +57,6 @@ class Settings:
         return self.probe if self.estimator in ("probe", "verifier") else 0
 
 
-Estimating = Callable[[int, Sequence[str]], Estimator]
-"""Fits an estimator on what a way (by its index) drew of problems (by their ids)."""
-
-Estimates = Callable[[Estimator, int, Mask], Floats]
-"""P(one sample is correct) of each path of a mask, by an estimator that sees what a way drew first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """Everything that plans are tried on.
-
-    Attributes:
-        ways: aligned: path i of each is the same problem in the same order.
-        classes: the query class of each problem.
-        estimating: fits the difficulty estimator; None: there is none.
-        estimates: asks it.
-    """
-
-    ways: tuple[Way, ...]
-    classes: tuple[str, ...]
-    estimating: Estimating | None = None
-    estimates: Estimates | None = None
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Ids."""
-        return self.ways[0].paths.problems
-
-    @property
-    def problem(self) -> NDArray[np.int64]:
-        """Of each path, the index of its problem."""
-        return self.ways[0].paths.problem
-
-    def of_path(self, values: Sequence[str]) -> NDArray[np.str_]:
-        """Spread a value of each problem over its paths."""
-        return np.array(values)[self.problem]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
     """A policy before it is written down.
@@ -114,7 +75,7 @@ class Fitted:
     probe: int
     bounds: tuple[float, ...]
     rows: Mapping[tuple[str, int], Plan]
-    estimator: Estimator | None
+    estimator: AnyEstimator | None
 
     def bin_of(self, p: Floats) -> NDArray[np.int64]:
         """Return the bin of each estimate; what lies on a bound belongs to the harder side's neighbour above it."""
@@ -148,40 +109,50 @@ def fit(bench: Bench, train: Mask, rate: float, settings: Settings) -> Fitted:
         there = [way.of(tried_on) for way in ways]
         for plan in _plans(ways, fitted_on, rate, settings, base=base):
             found = run_plan(plan, there, probe=settings.drawn_first, base=base)
-            whole = scored.setdefault(plan.kind, _empty(len(train)))
-            for column, values in zip(whole, found, strict=True):
-                column[tried_on] = values
+            scored.setdefault(plan.kind, Results.empty(len(train))).put(tried_on, found)
     chosen = _choose(bench, train, estimates, bounds, scored, rate, settings)
     final = {plan.kind: plan for plan in _plans(ways, train, rate, settings, base=base)}
-    ids = [bench.problems[i] for i in np.unique(bench.problem[train])]
+    kind = settings.estimator
     return Fitted(
         rate=rate,
         base=base,
         probe=settings.drawn_first,
         bounds=bounds,
         rows={place: final[kind] for place, kind in chosen.items()},
-        estimator=bench.estimating(base, ids) if bench.estimating else None,
+        estimator=bench.fit_estimator(kind, base, train, probe=settings.probe) if kind != "none" else None,
     )
 
 
-def apply(fitted: Fitted, bench: Bench, test: Mask) -> Results:
-    """Run what was fitted on paths, as the ``adaptive`` strategy would: estimate, pick a row, run its plan."""
+def estimated(fitted: Fitted, bench: Bench, test: Mask) -> Floats:
+    """P(one sample is correct) of each path, as what was fitted estimates it; 1/2 on paths that are not of the test."""
     estimates = np.full(len(test), 0.5)
-    if fitted.estimator is not None and bench.estimates is not None:
+    if fitted.estimator is not None:
         estimates[test] = bench.estimates(fitted.estimator, fitted.base, test)
+    return estimates
+
+
+def apply(fitted: Fitted, bench: Bench, test: Mask, *, estimates: Floats | None = None) -> Results:
+    """Run what was fitted on paths, as the ``adaptive`` strategy would: estimate, pick a row, run its plan.
+
+    Args:
+        fitted: what was fitted.
+        bench: of the tuning.
+        test: the paths.
+        estimates: of :func:`estimated`, where they are known.
+    """
+    if estimates is None:
+        estimates = estimated(fitted, bench, test)
     ways = bench.ways
     if fitted.estimator is not None and not fitted.probe:
         ways = tuple(way.with_prior(estimates) for way in ways)
     bins = fitted.bin_of(estimates)
     known = {name for name, _ in fitted.rows}
-    classes = np.array([c if c in known else DEFAULT_CLASS for c in bench.classes])[bench.problem]
-    whole = _empty(len(test))
+    classes = bench.of_path([c if c in known else DEFAULT for c in bench.classes])
+    whole = Results.empty(len(test))
     for (name, number), plan in fitted.rows.items():
         here = test & (classes == name) & (bins == number)
         if here.any():
-            found = run_plan(plan, [way.of(here) for way in ways], probe=fitted.probe, base=fitted.base)
-            for column, values in zip(whole, found, strict=True):
-                column[here] = values
+            whole.put(here, run_plan(plan, [way.of(here) for way in ways], probe=fitted.probe, base=fitted.base))
     return whole.of(test)
 
 
@@ -190,7 +161,7 @@ def apply(fitted: Fitted, bench: Bench, test: Mask) -> Results:
 
 def _halves(bench: Bench, train: Mask, settings: Settings) -> list[tuple[Mask, Mask]]:
     """Two parts of the training problems, each to be tried with what was fitted on the other."""
-    half = folds_of(bench.ways[0].paths.groups, 2, seed=hashed("half", settings.seed, bits=32))[bench.problem]
+    half = folds_of(bench.groups, 2, seed=hashed("half", settings.seed, bits=32))[bench.problem]
     parts = [train & (half == i) for i in range(2)]
     if not all(part.any() for part in parts):
         return [(train, train)]
@@ -201,12 +172,12 @@ def _sorted_out_of_fold(
     bench: Bench, train: Mask, halves: Sequence[tuple[Mask, Mask]], settings: Settings, *, base: int
 ) -> tuple[Floats | None, tuple[float, ...]]:
     """Estimates of the training paths by fits on the other half, and the bounds of bins of equal size."""
-    if bench.estimating is None or bench.estimates is None:
+    if settings.estimator == "none":
         return None, ()
     estimates = np.full(len(train), 0.5)
     for fitted_on, tried_on in halves:
-        ids = [bench.problems[i] for i in np.unique(bench.problem[fitted_on])]
-        estimates[tried_on] = bench.estimates(bench.estimating(base, ids), base, tried_on)
+        estimator = bench.fit_estimator(settings.estimator, base, fitted_on, probe=settings.probe)
+        estimates[tried_on] = bench.estimates(estimator, base, tried_on)
     problems = len(np.unique(bench.problem[train]))
     bins = max(1, min(settings.bins, problems // 20))
     bounds = np.quantile(estimates[train], np.arange(1, bins) / bins)
@@ -291,7 +262,7 @@ def _choose(
     classes = bench.of_path(bench.classes)
     own = [
         name
-        for name in sorted(set(bench.classes) - {DEFAULT_CLASS})
+        for name in sorted(set(bench.classes) - {DEFAULT})
         if len(np.unique(bench.problem[train & (classes == name)])) >= settings.least
     ]
     values = {kind: found.value(rate) for kind, found in scored.items()}
@@ -300,7 +271,7 @@ def _choose(
     for number in range(len(bounds) + 1):
         here = train & (bins == number)
         pooled = _shrunk(bench, here, values, overall, settings.shrink)
-        chosen[DEFAULT_CLASS, number] = max(pooled, key=lambda k: pooled[k])
+        chosen[DEFAULT, number] = max(pooled, key=lambda k: pooled[k])
         for name in own:
             mine = _shrunk(bench, here & (classes == name), values, pooled, settings.shrink)
             chosen[name, number] = max(mine, key=lambda k: mine[k])
@@ -319,7 +290,3 @@ def _shrunk(
     if not n:
         return dict(toward)
     return {k: (n * float(v[here].mean()) + shrink * toward[k]) / (n + shrink) for k, v in values.items()}
-
-
-def _empty(n: int) -> Results:
-    return Results(np.zeros(n), np.zeros(n), np.zeros(n, dtype=np.int64), np.zeros(n))

@@ -29,7 +29,7 @@ class Way:
         strategy: spec without ``n`` and stops.
         verifier: what it needs, or empty.
         model: of a fleet; empty where there is only one.
-        cut: tokens that a sample may take, its answer forced then; None: as it was recorded.
+        thinking: how its samples think, as a policy says it; empty: as they are drawn otherwise.
         paths: what it did; the paths of all ways of a tuning are of the same problems in the same order.
         cost: of each path after each sample, in the currency of the tuning.
         beta_stops: by confidence, where a plain vote ends by the Beta rule (see :func:`beta_stops`).
@@ -39,14 +39,14 @@ class Way:
     strategy: str
     verifier: str
     model: str
-    cut: int | None
+    thinking: str
     paths: Trajectories
     cost: Floats
     beta_stops: Mapping[float, NDArray[np.int64]] = field(default_factory=dict[float, NDArray[np.int64]])
 
     def draws_like(self, other: Way) -> bool:
         """Whether samples drawn the one way may be handed on to the other."""
-        return self.model == other.model and self.cut == other.cut
+        return (self.model, self.thinking) == (other.model, other.thinking)
 
     def of(self, kept: NDArray[np.bool_]) -> Way:
         """The same on these paths alone."""
@@ -124,6 +124,16 @@ class Results(NamedTuple):
     def of(self, kept: NDArray[np.bool_]) -> Results:
         """The same on these paths alone."""
         return Results(self.right[kept], self.cost[kept], self.samples[kept], self.seconds[kept])
+
+    @classmethod
+    def empty(cls, paths: int) -> Results:
+        """Zeros, to put results of parts into."""
+        return cls(np.zeros(paths), np.zeros(paths), np.zeros(paths, dtype=np.int64), np.zeros(paths))
+
+    def put(self, there: NDArray[np.bool_], part: Results) -> None:
+        """Put the results of some paths in their places."""
+        for column, values in zip(self, part, strict=True):
+            column[there] = values
 
     def value(self, rate: float) -> Floats:
         """What each path is worth at a going rate."""

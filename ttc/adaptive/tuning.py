@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ttc.adaptive.fitting import Bench, Fitted, Mask, Settings, apply, fit, folds_of
+from ttc.adaptive.bench import Bench, Mask
+from ttc.adaptive.fitting import Fitted, Settings, apply, estimated, fit, folds_of
 from ttc.adaptive.plans import Results
 from ttc.adaptive.trajectories import Floats
 from ttc.errors import ConfigurationError
@@ -58,17 +59,19 @@ class CrossValidated:
 
     Attributes:
         results: of each path, by what was tuned on the other folds.
+        estimates: P(one sample is correct) of each path, by those.
         rates: that each fold's tuning chose.
         frontier: accuracy and cost at each going rate, each problem by a fit on the others.
     """
 
     results: Results
+    estimates: Floats
     rates: tuple[float, ...]
     frontier: tuple[FrontierPoint, ...]
 
 
 def rates_for(bench: Bench) -> tuple[float, ...]:
-    """Going rates from where nothing is saved to where nothing is bought: those at which one sample is worth so much."""
+    """Going rates from where nothing is saved to where nothing is bought, by what one sample has to bring."""
     sample = min(float(way.cost[:, 0].mean()) for way in bench.ways)
     if sample <= 0:
         raise ConfigurationError("the recorded samples cost nothing: there is nothing to tune")
@@ -79,16 +82,14 @@ def frontier(
     bench: Bench, train: Mask, settings: Settings, *, rates: Sequence[float], folds: int | None = None
 ) -> dict[float, Results]:
     """What each going rate does on the paths of a mask, each fold by a fit on the other ones."""
-    dealt = folds_of(bench.ways[0].paths.groups, folds or settings.folds, seed=settings.seed)[bench.problem]
+    dealt = folds_of(bench.groups, folds or settings.folds, seed=settings.seed)[bench.problem]
     found: dict[float, Results] = {}
     for rate in rates:
-        whole = Results(*(np.zeros(len(train)) for _ in range(4)))
+        whole = Results.empty(len(train))
         for fold in np.unique(dealt[train]):
             held = train & (dealt == fold)
             rest = train & (dealt != fold)
-            results = apply(fit(bench, rest, rate, settings), bench, held)
-            for column, values in zip(whole, results, strict=True):
-                column[held] = values
+            whole.put(held, apply(fit(bench, rest, rate, settings), bench, held))
         found[rate] = whole
     return found
 
@@ -99,31 +100,21 @@ def choose_rate(points: Sequence[FrontierPoint], aim: Aim, *, best_fixed: float)
     Raises:
         ConfigurationError: none does; says the least that would do.
     """
-    if aim.kind == "cost":
-        able = [p for p in points if p.cost <= aim.value]
+    if aim.kind in ("cost", "p95_seconds"):
+        taken = {p: p.cost if aim.kind == "cost" else p.p95_seconds for p in points}
+        able = [p for p in points if taken[p] <= aim.value]
         if not able:
+            least, what = min(taken.values()), "a mean cost" if aim.kind == "cost" else "95% of the queries in seconds"
             raise ConfigurationError(
-                f"a mean cost of {aim.value:g} is below what the least of all plans takes: {min(p.cost for p in points):.4g}"
-            )
-        return max(able, key=lambda p: (p.accuracy, -p.cost)).rate
-    if aim.kind == "p95_seconds":
-        able = [p for p in points if p.p95_seconds <= aim.value]
-        if not able:
-            raise ConfigurationError(
-                f"95% of the queries within {aim.value:g} s: the fastest of all plans takes "
-                f"{min(p.p95_seconds for p in points):.4g} s"
+                f"{what} of {aim.value:g} is out of reach: the least that any plan takes is {least:.4g}"
             )
         return max(able, key=lambda p: (p.accuracy, -p.cost)).rate
     goal = aim.value if aim.kind == "accuracy" else best_fixed - aim.value
     able = [p for p in points if p.accuracy >= goal]
-    if not able:
-        if aim.kind == "loss":
-            return max(points, key=lambda p: p.accuracy).rate
+    if not able and aim.kind == "accuracy":
         most = max(p.accuracy for p in points)
-        raise ConfigurationError(
-            f"an accuracy of {goal:.3f} is out of reach: the most that any plan reaches is {most:.3f}"
-        )
-    return min(able, key=lambda p: p.cost).rate
+        raise ConfigurationError(f"an accuracy of {goal:.3f} is out of reach: the most that any plan has is {most:.3f}")
+    return min(able, key=lambda p: p.cost).rate if able else max(points, key=lambda p: p.accuracy).rate
 
 
 def point_of(rate: float, results: Results, problem: NDArray[np.int64]) -> FrontierPoint:
@@ -166,12 +157,12 @@ def cross_validated(
         ConfigurationError: too few problems, or an aim that cannot be met.
     """
     everything = np.ones(len(bench.problem), dtype=bool)
-    groups = bench.ways[0].paths.groups
+    groups = bench.groups
     if (there := len(set(groups))) < FEWEST:
         raise ConfigurationError(f"{there} problems: it takes {FEWEST} to tune on some and to look at others")
     dealt = folds_of(groups, settings.folds, seed=settings.seed)[bench.problem]
     rates = rates_for(bench)
-    whole = Results(*(np.zeros(len(everything)) for _ in range(4)))
+    whole, estimates = Results.empty(len(everything)), np.full(len(everything), 0.5)
     chosen: list[float] = []
     folds = np.unique(dealt)
     for done, fold in enumerate(folds):
@@ -180,13 +171,14 @@ def cross_validated(
         held = dealt == fold
         fitted = tuned(bench, ~held, settings, aim, rates=rates)
         chosen.append(fitted.rate)
-        for column, values in zip(whole, apply(fitted, bench, held), strict=True):
-            column[held] = values
+        estimates[held] = estimated(fitted, bench, held)[held]
+        whole.put(held, apply(fitted, bench, held, estimates=estimates))
     if on_progress is not None:
         on_progress(len(folds), len(folds) + 1)
     points = frontier(bench, everything, settings, rates=rates)
     return CrossValidated(
         results=whole,
+        estimates=estimates,
         rates=tuple(chosen),
         frontier=tuple(point_of(rate, results, bench.problem) for rate, results in points.items()),
     )
