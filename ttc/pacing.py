@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from ttc import registry
+from ttc.errors import ConfigurationError
+from ttc.ledger import Ledger
 from ttc.types import Candidate
 
 if TYPE_CHECKING:
     from ttc.session import Session
+    from ttc.strategy import Strategy
 
-__all__ = ["Both", "Pace"]
+__all__ = ["Allocation", "Allotment", "Both", "Pace", "check_allocation", "make_allocation"]
 
 
 class Pace(Protocol):
@@ -44,3 +49,51 @@ class Both:
         """Ask the inner one first."""
         wave = min(left, await self.inner.next_wave(session, drawn, left))
         return wave and min(wave, await self.outer.next_wave(session, drawn, wave))
+
+
+class Allotment(Protocol):
+    """The tokens of one batch of queries while they are handed out."""
+
+    def place(self, position: int) -> AbstractAsyncContextManager[Pace]:
+        """Wait until a query may begin; gives its pace. Leaving the block ends the query's part.
+
+        Args:
+            position: of the query in the batch; each once.
+        """
+        ...
+
+
+@runtime_checkable
+class Allocation(Protocol):
+    """How the tokens of a batch are handed out over its queries."""
+
+    def over(self, queries: int, ledger: Ledger, *, concurrency: int) -> Allotment:
+        """Begin a batch of so many queries that share what ``ledger`` has left."""
+        ...
+
+
+def make_allocation(spec: str | Allocation) -> Allocation:
+    """Make an allocation of its name, such as ``greedy`` or ``greedy:first=2`` (an object is returned as it is).
+
+    Raises:
+        ConfigurationError: no such allocation or parameter, or a value out of its range.
+    """
+    return registry.create("allocation", spec) if isinstance(spec, str) else spec
+
+
+def check_allocation(strategy: Strategy, ledger: Ledger) -> None:
+    """Make sure that the tokens of a batch can be handed out over queries that this strategy solves.
+
+    Raises:
+        ConfigurationError: its draws cannot be metered, or no tokens are limited.
+    """
+    if not strategy.paceable:
+        raise ConfigurationError(
+            f"strategy '{strategy.name}' cannot be allocated to: its answer after part of its samples is not what it "
+            "would return with so many. Take one that is prefix-valid, such as majority or best_of_n"
+        )
+    if not any(x.budget.counts_tokens for x in ledger.chain()):
+        raise ConfigurationError(
+            "there are no tokens to allocate: limit generated_tokens or total_tokens of the batch "
+            "(total=Budget(generated_tokens=...), or --total-tokens)"
+        )

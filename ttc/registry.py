@@ -28,6 +28,7 @@ _GROUPS = {
     "answer type": "ttc.answer_types",
     "suite": "ttc.suites",
     "tool": "ttc.tools",
+    "allocation": "ttc.allocations",
 }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -12,7 +13,7 @@ from ttc.budget import Budget
 from ttc.errors import BudgetExhausted, ConfigurationError
 from ttc.ledger import Ledger
 from ttc.models.base import Model
-from ttc.pacing import Pace
+from ttc.pacing import Allocation, Both, Pace, check_allocation, make_allocation
 from ttc.progress import Progress
 from ttc.session import Session
 from ttc.strategy import Strategy, make_strategy
@@ -146,6 +147,7 @@ async def solve_many(
     budget: Budget | str | None = None,
     total: Budget | None = None,
     parent: Ledger | None = None,
+    allocate: str | Allocation | None = None,
     concurrency: int = 64,
     on_outcome: Callable[[int, Outcome], None] | None = None,
     **settings: Any,
@@ -160,26 +162,52 @@ async def solve_many(
         total: limits over all of them. Its seconds are a deadline for every query: what runs then ends with its
             last proposal, and what has not started ends without an answer.
         parent: a ledger that spans more than these queries.
-        concurrency: how many queries run at a time.
+        allocate: how the tokens of ``total`` (or of ``parent``) are handed out: ``"greedy"``, each wave of samples to
+            the query that gains most by it; ``"uniform"``, in equal shares; or an object of
+            :mod:`ttc.adaptive.allocation`. By default whoever asks first gets them. For strategies that are
+            ``prefix_valid``; their ``n`` is the most that one query may get.
+        concurrency: how many queries run at a time; with ``allocate``, how many have samples in flight.
         on_outcome: called with the query's position as each one ends.
         settings: further arguments of :func:`solve`.
 
     Returns:
         The outcomes in the order of the queries.
+
+    Raises:
+        ConfigurationError: as for :func:`solve`; or ``allocate`` with a strategy whose draws cannot be metered, or
+            without a limit of tokens.
     """
     strategy = make_strategy(strategy)
     asked = [Query.of(q) for q in queries]
     if total is not None:
         parent = Ledger(total, parent=parent, price=model.price)
     outcomes: list[Outcome | None] = [None] * len(asked)
-    limiter = anyio.CapacityLimiter(concurrency)
     if parent is not None:
         _ = parent.seconds_left  # its clock starts now
+    solving = partial(solve, strategy=strategy, model=model, budget=budget, parent=parent)
+    run: Callable[[int, Query], Awaitable[Outcome]]
+    if allocate is None:
+        limiter = anyio.CapacityLimiter(concurrency)
+
+        async def in_turn(_: int, query: Query) -> Outcome:
+            async with limiter:
+                return await solving(query, **settings)
+
+        run = in_turn
+    else:
+        ledger = parent or Ledger()
+        check_allocation(strategy, ledger)
+        allotment = make_allocation(allocate).over(len(asked), ledger, concurrency=concurrency)
+        own: Pace | None = settings.pop("pace", None)
+
+        async def allotted(position: int, query: Query) -> Outcome:
+            async with allotment.place(position) as pace:
+                return await solving(query, pace=Both(own, pace) if own else pace, **settings)
+
+        run = allotted
 
     async def one(position: int, query: Query) -> None:
-        async with limiter:
-            outcome = await solve(query, strategy, model, budget=budget, parent=parent, **settings)
-        outcomes[position] = outcome
+        outcome = outcomes[position] = await run(position, query)
         if on_outcome is not None:
             on_outcome(position, outcome)
 

@@ -65,6 +65,16 @@ class Strategy(BaseModel, ABC):
         """
 
     @property
+    def paceable(self) -> bool:
+        """Whether somebody else may decide, wave by wave, how far it draws (:mod:`ttc.pacing`)."""
+        return self.prefix_valid
+
+    @property
+    def content(self) -> str:
+        """What determines it beside its spec: a hash of the files that the spec names; empty where it names none."""
+        return ""
+
+    @property
     def name(self) -> str:
         """The registered name: the class name in snake case."""
         word = type(self).__name__
