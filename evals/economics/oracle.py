@@ -23,7 +23,8 @@ class OracleFrontier:
     """The oracle-bin policy at each going rate.
 
     Attributes:
-        measured: verdicts and costs by problem; a setting is a going rate, in accuracy per mean cost at full N.
+        measured: verdicts and costs by problem; a setting is a going rate, in accuracy per mean cost at full N. Last
+            comes ``full``, full N in every bin, which an oracle may choose as anybody may.
         source: from what the bins were known.
         bins: how many there were.
         chosen: the mean N of each bin at each rate; shape (bins, rates). The first bin is the hardest.
@@ -103,11 +104,11 @@ def oracle_bin_policy(
                 chosen[b] += best + 1
                 seen[b] += 1
     measured = measure(
-        right / splits,
-        cost / splits,
+        np.column_stack([right / splits, paths.right[:, -1]]),
+        np.column_stack([cost / splits, paths.cost[:, -1]]),
         problem=paths.problem,
         groups=paths.groups,
-        settings=[f"{r * full:.4g}" for r in prices],
+        settings=[*(f"{r * full:.4g}" for r in prices), "full"],
         unit=paths.unit,
     )
     return OracleFrontier(measured=measured, source=source, bins=bins, chosen=chosen / np.maximum(seen, 1))

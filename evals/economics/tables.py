@@ -27,7 +27,7 @@ def ratios_table(rows: Sequence[Ratios]) -> Table:
     table.add_column("claim")
     for r in rows:
         test = r.non_inferior
-        shown = f"{'shown' if test.shown else 'not shown'} ({100 * test.low:+.1f})\npower {test.power:.2f}"
+        shown = f"{'shown' if test.shown else 'not shown'} ({100 * test.low:+.2f})\npower {test.power:.2f}"
         table.add_row(
             Text(r.pool),
             Text(r.policy),
@@ -38,7 +38,7 @@ def ratios_table(rows: Sequence[Ratios]) -> Table:
             _cost(r.cost_policy),
             Text(r.unit),
             _ratio(r.ratio_full),
-            _ratio(r.ratio_cheapest, bound=not r.cheapest, of=f"N={r.cheapest}" if r.cheapest else ""),
+            _ratio(r.ratio_cheapest, bound=not r.cheapest, of=_named(r.cheapest)),
             "" if r.ratio_oracle is None else _oracle(r.ratio_oracle),
             shown,
             Text("holds", style="bold green") if r.claim else Text("near oracle" if r.near_oracle else "no"),
@@ -56,6 +56,10 @@ def ratios_notes(rows: Sequence[Ratios]) -> list[str]:
     sources = sorted({r.oracle for r in rows if r.oracle})
     notes += [f"oracle: best fixed N per bin of pass@1, cross-fitted; known from {source}" for source in sources]
     return notes
+
+
+def _named(setting: str) -> str:
+    return f"N={setting}" if setting.isdigit() else setting
 
 
 def _ratio(interval: Interval, *, bound: bool = False, of: str = "") -> str:

@@ -105,6 +105,7 @@ def compare(
     name: str = "adaptive",
     setting: str | None = None,
     oracle: OracleFrontier | None = None,
+    frontier: CostCurve | None = None,
     margin: float = 0.02,
     repetitions: int = 1000,
     seed: int = 0,
@@ -118,6 +119,8 @@ def compare(
         name: the policy's.
         setting: which going rate is the policy; needed where there are several. It has to be chosen on other problems.
         oracle: the oracle-bin policy of the same paths.
+        frontier: the policy's kind at several going rates, measured out of fold, for targets and areas; by default what
+            ``policy`` holds.
         margin: of non-inferiority.
         repetitions: of the bootstrap.
         seed: of the bootstrap.
@@ -147,9 +150,10 @@ def compare(
 
     measured = [fixed, policy, *([oracle.measured] if oracle else [])]
     found = intervals(ratios, *measured, repetitions=repetitions, seed=seed)
-    curve, of_policy = fixed.curve(), policy.curve()
+    curve = fixed.curve()
     accuracy_full, cost_full = curve.at(full)
-    accuracy, cost = of_policy.at(at)
+    accuracy, cost = policy.curve().at(at)
+    of_policy = frontier or policy.curve()
     targets = tuple(accuracy_full - x for x in (0.05, 0.02, 0.01, 0.0))
     low = max(curve.hull[0][0], of_policy.hull[0][0])
     high = max(cost_full, low * 1.01)

@@ -65,12 +65,20 @@ def test_each_problem_is_scored_with_what_others_chose() -> None:
     cost = np.tile([1.0, 2.0], (40, 1))
     paths = Paths(right=right, cost=cost, problem=np.arange(40), groups=tuple(map(str, range(40))), unit="samples")
     found = oracle_bin_policy(paths, np.zeros(40), source="the truth")
-    assert found.measured.right[0].max() == 0.0
+    assert found.measured.right[0, :-1].max() == 0.0
 
 
 def test_at_a_price_of_nothing_a_bin_buys_the_least_that_is_best() -> None:
     found = oracle_bin_policy(population(np.ones(40)), np.ones(40), source="the truth")
-    assert found.measured.curve().cost.tolist() == [1.0] * len(found.measured.settings)
+    assert found.measured.curve().cost.tolist() == [1.0] * (len(found.measured.settings) - 1) + [16.0]
+
+
+def test_it_reaches_what_full_n_reaches() -> None:
+    paths = population(np.linspace(0, 1, 60))
+    full = float(fixed_curve(paths).curve().accuracy[-1])
+    found = oracle_bin_policy(paths, np.linspace(0, 1, 60), source="the truth")
+    assert found.measured.curve().at("full") == (pytest.approx(full), 16)
+    assert found.cost_at(full) <= 16
 
 
 def test_what_each_path_knows_may_differ() -> None:

@@ -56,16 +56,16 @@ def of_problems(right: np.ndarray, groups: list[str]) -> Measured:
 def test_intervals_cover_what_they_say() -> None:
     rng = np.random.default_rng(1)
     covered = 0
-    for i in range(200):
+    for i in range(120):
         # 60 groups of two problems that share their luck: the groups are what was sampled
         found = intervals(
             lambda curves: {"accuracy": curves[0].at("1")[0]},
             of_problems(np.repeat(rng.random(60) < 0.7, 2), [str(j // 2) for j in range(120)]),
-            repetitions=300,
+            repetitions=200,
             seed=i,
         )["accuracy"]
         covered += found.low <= 0.7 <= found.high
-    assert 0.89 <= covered / 200 <= 0.99
+    assert 0.88 <= covered / 120 <= 0.99
 
 
 def test_problems_of_a_group_are_drawn_together() -> None:

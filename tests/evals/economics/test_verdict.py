@@ -10,7 +10,16 @@ import pytest
 from rich.console import Console
 
 from ttc.errors import ConfigurationError
-from ttc.evals.economics import Paths, PolicyResult, Ratios, compare, fixed_curve, oracle_bin_policy, ratios_table
+from ttc.evals.economics import (
+    CostCurve,
+    Paths,
+    PolicyResult,
+    Ratios,
+    compare,
+    fixed_curve,
+    oracle_bin_policy,
+    ratios_table,
+)
 from ttc.evals.economics.tables import ratios_notes
 from ttc.evals.economics.verdict import measured_policy
 
@@ -120,6 +129,14 @@ def test_targets_and_areas_of_a_policy_at_several_rates() -> None:
     assert found.area_range == (100, 800)
     with pytest.raises(ConfigurationError, match="name the setting"):
         compare(curve, measured_policy(result, curve), pool="made up")
+
+
+def test_a_frontier_of_other_rates_stands_in_for_targets_and_areas() -> None:
+    frontier = CostCurve(("cheap", "dear"), np.array([50.0, 300.0]), np.array([0.4, 0.9]))
+    found = verdict(fixed().right[:, -1], 100, frontier=frontier)
+    assert found.cost_policy == 100
+    assert found.to_target_policy[-1] == pytest.approx(frontier.interpolated_cost(found.accuracy_full))
+    assert found.area_policy == pytest.approx(frontier.area_under(100, 800))
 
 
 def test_intervals_of_ratios_hold_their_value() -> None:
