@@ -64,12 +64,17 @@ def learn(
 
 
 def run_named(runs: Path, source: str) -> Path:
-    """The directory of a run that is given by name, or by a path to it."""
+    """Return the directory of a run that is given by name, or by a path to it.
+
+    Raises:
+        ConfigurationError: the name is not a plain one.
+        RunError: there is no such run.
+    """
     from ttc.evals.run_directory import STORE, find_run
 
     path = Path(source)
     by_path = "/" in source or (path / STORE).is_file()
-    if by_path and not (runs / source / STORE).is_file():
+    if path.is_absolute() or (by_path and not (runs / source / STORE).is_file()):
         path = path.absolute()
         return find_run(path.parent, path.name)
     return find_run(runs, source)
