@@ -14,14 +14,16 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PlainSerializer, field_validator
 
 from ttc import registry
-from ttc.budget import Budget
+from ttc.budget import Budget, Price
 from ttc.errors import ConfigurationError
 from ttc.evals.suite import Problem, Suite, load_suite
+from ttc.ledger import Ledger
+from ttc.pacing import check_allocation, make_allocation
 from ttc.strategy import Strategy, make_strategy
 from ttc.types import Sampling
 from ttc.verifier import make_comparator, make_verifier
 
-__all__ = ["Configuration", "EvalConfig", "check", "choose_problems", "expand", "read_config", "read_toml"]
+__all__ = ["Configuration", "EvalConfig", "check", "choose_problems", "expand", "read_config", "read_toml", "total_of"]
 
 
 def _spec_of(value: str | Strategy) -> str:
@@ -57,6 +59,10 @@ class EvalConfig(BaseModel):
     total_tokens: int | None = Field(
         default=None, ge=1, description="hard limit on generated and prompt tokens of all queries, each charged in full"
     )
+    allocate: str | None = Field(
+        default=None,
+        description="greedy or uniform: hand total_tokens out over the problems, to each strategy all of them",
+    )
     seed: int = Field(default=0, description="seeds every request")
     epochs: int = Field(default=1, ge=1, description="how often every problem is run, each time with other seeds")
     limit: int | None = Field(default=None, ge=1, description="problems per suite, drawn from all of it")
@@ -81,6 +87,8 @@ class EvalConfig(BaseModel):
     def identity(self) -> dict[str, Any]:
         """The settings that determine results, as plain data: what a resumed run must have in common."""
         free = {"concurrency", "total_tokens", "runs", "run_id", "base_url", "model", "up"}
+        if self.allocate is not None:
+            free.remove("total_tokens")  # how far each query gets depends on it
         return self.model_dump(mode="json", exclude=free)
 
 
@@ -182,7 +190,8 @@ def check(config: EvalConfig) -> list[Configuration]:
 
     Raises:
         ConfigurationError: an unknown name or parameter, a strategy that lacks a verifier or comparator, or a
-            verifier that one of the strategies cannot work with.
+            verifier that one of the strategies cannot work with; ``allocate`` without ``total_tokens``, or with a
+            strategy whose draws cannot be metered.
     """
     configurations = expand(config.strategies, config.budgets)
     for c in configurations:
@@ -192,12 +201,23 @@ def check(config: EvalConfig) -> list[Configuration]:
     verifier = make_verifier(config.verifier)
     for c in configurations:
         c.strategy.accepts(verifier)
+    if config.allocate is not None:
+        make_allocation(config.allocate)
+        for c in configurations:
+            check_allocation(c.strategy, total_of(config))
+        # How far a query got depended on the others, so that no part of it is what a smaller n would have returned.
+        configurations = [replace(c, prefix=False) for c in configurations]
     for suite in config.suites:
         if isinstance(suite, str):
             registry.create("suite", suite)
     make_comparator(config.comparator)
     Budget.parse(config.budget)
     return configurations
+
+
+def total_of(config: EvalConfig, price: Price | None = None) -> Ledger:
+    """A ledger with the limit of the whole run."""
+    return Ledger(Budget(total_tokens=config.total_tokens), price=price)
 
 
 def choose_problems(given: str | Suite, config: EvalConfig) -> tuple[Suite, list[Problem]]:

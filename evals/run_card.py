@@ -30,7 +30,10 @@ def write_summary(directory: Path) -> Summary:
     """
     units = read_units(directory)
     card = read_card(directory)
-    settings = {k: v for k, v in card["config"].items() if k not in ("concurrency", "total_tokens", "runs", "base_url")}
+    free = ["concurrency", "runs", "base_url"]
+    if card["config"].get("allocate") is None:
+        free.append("total_tokens")
+    settings = {k: v for k, v in card["config"].items() if k not in free}
     summary = summarise(units, {**settings, "model": card["model"], "price": card["price"], "suites": card["suites"]})
     write_file(directory / "summary.json", summary_to_json(summary))
     write_file(directory / "timings.json", orjson.dumps(timings(units), option=orjson.OPT_INDENT_2))

@@ -18,7 +18,7 @@ import orjson
 from ttc import errors
 from ttc.budget import Budget
 from ttc.errors import BudgetExhausted, ModelError, ServerUnreachable
-from ttc.evals.config import Configuration, EvalConfig, check, choose_problems
+from ttc.evals.config import Configuration, EvalConfig, check, choose_problems, total_of
 from ttc.evals.grading import Grade
 from ttc.evals.readiness import examined
 from ttc.evals.recorded_calls import CallCounts, StoredCalls, working_on
@@ -31,6 +31,7 @@ from ttc.evals.summary import Summary
 from ttc.evals.tournaments import answers_that_met, events, judge_meetings
 from ttc.ledger import Ledger
 from ttc.models.base import LiveModel
+from ttc.pacing import Allotment, Pace, make_allocation
 from ttc.seeds import hashed
 from ttc.solve import solve
 from ttc.types import Outcome
@@ -157,14 +158,17 @@ class _Runner:
             config.run_id, store.directory, len(units), problems=len(self.open_units), calls=self.model.counts
         )
         self.progress.waiting = lambda: self.model.waiting
-        self.parent = None
-        if config.total_tokens is not None:
-            self.parent = Ledger(Budget(total_tokens=config.total_tokens), price=model.price)
+        self.parent: Ledger | None = None
+        self.totals: dict[str, Ledger] = {}  # where they are allocated: of each strategy, as if it ran alone
+        if config.allocate is not None:
+            self.totals = {unit.configuration.strategy.spec: total_of(config, model.price) for unit in units}
+        elif config.total_tokens is not None:
+            self.parent = total_of(config, model.price)
         known = {unit.key: unit for unit in units}
         for record in store.units() if known else ():
             if record.key in known:
                 self.note(known[record.key], record)
-                self.charge(record.outcome)
+                self.charge(record.outcome, self.totals.get(record.spec, self.parent))
                 self.progress.skipped += 1
                 self.alike = None
         self.todo = iter([unit for unit in units if not store.has_unit(unit.key)])
@@ -173,25 +177,49 @@ class _Runner:
         self.tell(self.progress)
         left = self.progress.total - self.progress.done
         try:
-            async with anyio.create_task_group() as group:
-                for _ in range(min(self.config.concurrency, left)):
-                    group.start_soon(self.work)
+            if self.config.allocate is not None:
+                await self.allocate(self.config.allocate)
+            else:
+                async with anyio.create_task_group() as group:
+                    for _ in range(min(self.config.concurrency, left)):
+                        group.start_soon(self.work)
         except BaseExceptionGroup as group:
             raise self.explained(_first(group)) from None
         await self.keep()
 
+    async def allocate(self, allocation: str) -> None:
+        """Solve what is to do strategy by strategy: each hands out what is left of its own total over its queries."""
+        of_strategy: dict[str, list[_Unit]] = {}
+        for unit in self.todo:
+            of_strategy.setdefault(unit.configuration.strategy.spec, []).append(unit)
+
+        async def work(allotment: Allotment, position: int, unit: _Unit) -> None:
+            async with allotment.place(position) as pace:
+                await self.finish(unit, await self.solve(unit, pace=pace))
+
+        for spec, units in of_strategy.items():
+            allotment = make_allocation(allocation).over(
+                len(units), self.totals[spec], concurrency=self.config.concurrency
+            )
+            async with anyio.create_task_group() as group:
+                for position, unit in enumerate(units):
+                    group.start_soon(work, allotment, position, unit)
+
     async def work(self) -> None:
         for unit in self.todo:
-            record = await self.solve(unit)
-            if self.alike is not None and record.outcome.ended_by == "all_calls_failed":
-                self.alike.append(record)
-                self.stop_if_alike(self.alike)
-            else:
-                await self.keep(record)
-            self.note(unit, record)
-            self.tell(self.progress)
+            await self.finish(unit, await self.solve(unit))
 
-    async def solve(self, unit: _Unit) -> UnitRecord:
+    async def finish(self, unit: _Unit, record: UnitRecord) -> None:
+        """Keep a unit that is done, and show it."""
+        if self.alike is not None and record.outcome.ended_by == "all_calls_failed":
+            self.alike.append(record)
+            self.stop_if_alike(self.alike)
+        else:
+            await self.keep(record)
+        self.note(unit, record)
+        self.tell(self.progress)
+
+    async def solve(self, unit: _Unit, *, pace: Pace | None = None) -> UnitRecord:
         """Solve and grade one unit.
 
         Raises:
@@ -209,7 +237,8 @@ class _Runner:
             comparator=config.comparator,
             sampling=config.sampling,
             seed=hashed(config.seed, "epoch", unit.epoch) if unit.epoch else config.seed,
-            parent=self.parent,
+            parent=self.totals.get(unit.configuration.strategy.spec, self.parent),
+            pace=pace,
         )
         if self.model.unreachable is not None:
             raise self.model.unreachable
@@ -247,12 +276,12 @@ class _Runner:
         self.open_units[_place(unit)] -= 1
         p.problems_done += self.open_units[_place(unit)] == 0
 
-    def charge(self, outcome: Outcome) -> None:
+    def charge(self, outcome: Outcome, total: Ledger | None) -> None:
         """Count what an earlier process spent on a unit toward the total."""
-        if self.parent is None:
+        if total is None:
             return
         for kind, usage in outcome.usage.items():
-            lease = self.parent.lease_now(kind, want=usage.generated, prompt=usage.prompt_tokens)
+            lease = total.lease_now(kind, want=usage.generated, prompt=usage.prompt_tokens)
             if lease is None:
                 raise self.explained(BudgetExhausted(f"the {self.config.total_tokens} tokens of the run are spent"))
             lease.settle(usage)
@@ -321,5 +350,7 @@ def _units(
                 for c in by_size:
                     parts = [digest, problem.query.id, c.strategy.spec, config.verifier, config.comparator]
                     parts += [config.budget, sampling, model.name, config.seed, epoch]
+                    if config.allocate is not None:
+                        parts += [config.allocate, config.total_tokens]
                     raw = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
                     yield _Unit(hashlib.blake2b(raw, digest_size=16).hexdigest(), suite, problem, c, epoch)

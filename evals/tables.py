@@ -67,6 +67,9 @@ def footnotes(summary: Summary) -> list[str]:
     hows = {c.how for c in summary.curves}
     if "prefix" in hows:
         notes.append("majority, best_of_n and the like: all settings read off one run; others were run at each setting")
+    if (how := summary.run.get("allocate")) is not None:
+        total = summary.run.get("total_tokens")
+        notes.append(f"each strategy had {total:,} tokens for all problems ({how} allocation); n is the most for one")
     whole = [p for c in summary.curves if c.group == "all" for p in c.points]
     for name, what in (
         ("failed", "queries of which every call failed"),

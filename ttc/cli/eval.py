@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import anyio
 import typer
 from rich.console import Console
 
 from ttc.cli.completion import comparator_names, strategy_names, suite_names, verifier_names
 from ttc.cli.connection import DEFAULT_URL, connect
+from ttc.cli.interrupts import run_interruptibly, saying_when_stopped
 from ttc.cli.limits import with_max_tokens
 from ttc.cli.policy_option import ForcePolicy, PolicyFile, with_policy
 from ttc.cli.unsafe import UnsafeLocalExec
@@ -65,6 +63,12 @@ def eval_command(
     max_tokens: Annotated[int | None, typer.Option(help="Hard limit on the generated tokens of a query.")] = None,
     budget: Annotated[str | None, typer.Option(help="Further hard limits per query, e.g. calls=20,seconds=20.")] = None,
     total_tokens: Annotated[int | None, typer.Option(min=1, help="Hard limit on the tokens of the whole run.")] = None,
+    allocate: Annotated[
+        str | None,
+        typer.Option(
+            help="Hand --total-tokens out over the problems, to each strategy all of them: greedy or uniform."
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Problems per suite, drawn evenly from its levels.")] = None,
     sample_seed: Annotated[int | None, typer.Option(help="Draw those problems with this seed.")] = None,
@@ -99,6 +103,7 @@ def eval_command(
         "max_tokens": max_tokens,
         "budget": budget,
         "total_tokens": total_tokens,
+        "allocate": allocate,
         "seed": seed,
         "limit": limit,
         "sample_seed": sample_seed,
@@ -177,25 +182,10 @@ def _run(config: EvalConfig) -> EvalRun:
     async def run() -> EvalRun:
         ready = await ready_suites(config)  # what is wrong with them is said before a server is asked or started
         async with connect(config.base_url or DEFAULT_URL, config.model, up=config.up) as model:
-            try:
-                with display.showing():
-                    return await run_eval(ready, model, on_progress=display.update)
-            except anyio.get_cancelled_exc_class():
-                print("ttc: stopping: what came back is being written", file=sys.stderr, flush=True)
-                raise
+            with saying_when_stopped(), display.showing():
+                return await run_eval(ready, model, on_progress=display.update)
 
-    before = signal.signal(signal.SIGTERM, _as_interrupt)
-    try:
-        return anyio.run(run)
-    except KeyboardInterrupt:
-        print(_farewell(config, display), file=sys.stderr)
-        raise typer.Exit(130) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    signal.raise_signal(signal.SIGINT)
+    return run_interruptibly(run, lambda: _farewell(config, display))
 
 
 def _farewell(config: EvalConfig, display: EvalDisplay) -> str:
