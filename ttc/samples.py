@@ -278,6 +278,8 @@ class ScoredSamples(Samples):
             while self._given:
                 self._start(self._given.popleft(), drawn=False)
             while True:
+                if getattr(self._stream, "waits", False):
+                    await self._consumed()
                 try:
                     if self._cut:
                         raise StopAsyncIteration

@@ -21,7 +21,7 @@ from ttc.pools import Pool, RecordedAnswer, RecordedProblem, candidate_of, repla
 from ttc.request import Numbered, Request
 from ttc.session import Session
 from ttc.strategy import Strategy
-from ttc.types import Query, Sample, Usage, Watch
+from ttc.types import Candidate, Query, Sample, Usage, Watch
 
 pytestmark = pytest.mark.anyio
 
@@ -365,6 +365,29 @@ async def test_a_vote_that_is_decided_pays_for_its_wave():
     assert outcome.generated_tokens == 800  # of one wave; all are over with the fifth
     outcome = await solve(pool.problems[0].query(), "majority:n=8,wave=1", replay_model(pool))
     assert outcome.generated_tokens == 500
+
+
+class _Sure:
+    """A verifier that is sure of whatever it sees."""
+
+    name = "sure"
+    cost = "nothing"
+    logprobs = 0
+
+    async def score(self, query: Query, candidates: Sequence[Candidate], session: Session) -> list[float]:
+        return [1.0] * len(candidates)
+
+
+@pytest.mark.parametrize("scored", [False, True])
+async def test_a_stop_leaves_the_same_in_flight_with_scores_and_without(scored: bool):
+    pool = pool_of(["right"] * 8, [10, 20, 30, 40, 50, 60, 70, 80])
+    model, (problem,) = replay_model(pool), pool.problems
+    lengths = [s.usage.generated for s in model.order("p")]
+    weights = ",weights=score" if scored else ""
+    outcome = await solve(problem.query(), f"majority:n=8{weights}", model, verifier=_Sure() if scored else None)
+    assert outcome.ended_by == "stopped_early"
+    now = max(lengths[:5])
+    assert outcome.generated_tokens == sum(lengths[:5]) + sum(min(now, n) for n in lengths[5:])
 
 
 async def test_tokens_of_the_answer_are_no_thinking_where_they_were_recorded():
