@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from math import exp
+from math import exp, pi, sqrt
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,6 +30,8 @@ Floats: TypeAlias = NDArray[np.float64]
 
 _SPREAD_PRIOR = 0.7  # log of a concentration of 2: what is assumed where nothing tells
 _CLOSE = {"maxiter": 200, "ftol": 1e-7, "gtol": 1e-3}
+_FAR = 4.0
+"""What lies further from the mean counts as if it lay there."""
 _LEAST, _MOST = -4.0, 8.0  # of the log of the concentration
 
 
@@ -81,7 +83,7 @@ class BetaRegression(BaseModel):
         for c in self.coefficients:
             value = features.get(c.name)
             known = value is not None
-            standard = min(max((value - c.mean) / c.scale, -6.0), 6.0) if value is not None else 0.0
+            standard = min(max((value - c.mean) / c.scale, -_FAR), _FAR) if value is not None else 0.0
             row.append(standard)
             log_odds += c.weight * standard
             log_spread += c.spread * standard
@@ -91,9 +93,10 @@ class BetaRegression(BaseModel):
                     log_odds += c.missing
                     log_spread += c.missing_spread
         x = np.array(row)
-        mean = float(np.clip(sigmoid(np.array(log_odds)), 1e-4, 1 - 1e-4))
         concentration = exp(min(max(log_spread, _LEAST), _MOST))
         doubt = float(x @ np.array(self.covariance) @ x)  # variance of the log-odds of the mean
+        # The mean over that doubt lies nearer to 1/2 (MacKay 1992, "The evidence framework", eq. 3.8).
+        mean = float(np.clip(sigmoid(np.array(log_odds / sqrt(1 + pi * doubt / 8))), 1e-4, 1 - 1e-4))
         width = mean * (1 - mean)
         variance = min(width / (concentration + 1) + width * width * doubt, 0.99 * width)
         return Belief(mean, max(width / variance - 1, exp(_LEAST)))
@@ -200,7 +203,7 @@ def _design(rows: Sequence[Features], counts: Floats, scales: Mapping[str, float
             continue
         scale = scales.get(name, max(sd, 1e-6))
         gaps = bool(missing.any())
-        columns.append(np.where(missing, 0.0, np.clip((raw - mean) / scale, -6.0, 6.0)))
+        columns.append(np.where(missing, 0.0, np.clip((raw - mean) / scale, -_FAR, _FAR)))
         if gaps:
             columns.append(missing.astype(float))
         shapes.append((name, mean, scale, gaps))

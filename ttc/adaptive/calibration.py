@@ -107,8 +107,8 @@ def calibration_of(predictions: Sequence[Prediction], *, out_of_fold: bool = Tru
     weight = weight / weight.sum()
     mean = float(weight @ rate)
     groups = [x.group for x in predictions]
-    rows = _reliability(p, rate, weight, groups)
     n = len({x.problem for x in predictions})
+    rows = _reliability(p, rate, weight * n, groups)
     share = np.array([row.n for row in rows]) / n
     return Calibration(
         brier=float(weight @ (p * p - 2 * p * rate + squares)),
@@ -152,11 +152,10 @@ def _by_repeat(predictions: Sequence[Prediction], p: Floats, rate: Floats) -> fl
 def _reliability(p: Floats, rate: Floats, weight: Floats, groups: Sequence[str]) -> list[ReliabilityRow]:
     """Sort by estimate, and cut into bins of equal mass; what was estimated alike stays together."""
     number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
-    n = len(number)
-    n_bins = max(2, min(_MOST_BINS, n // _FEWEST_IN_BIN))
+    n_bins = max(2, min(_MOST_BINS, len(number) // _FEWEST_IN_BIN))
     order = np.argsort(p, kind="stable")
     _, level = np.unique(np.round(p[order], 9), return_inverse=True)
-    mass = np.cumsum(np.bincount(level, weights=weight[order]))
+    mass = np.cumsum(np.bincount(level, weights=weight[order])) / weight.sum()
     bin_of_level = np.minimum((n_bins * (mass - np.diff(mass, prepend=0.0) / 2)).astype(int), n_bins - 1)
     home = np.empty(len(p), dtype=int)
     home[order] = bin_of_level[level]
@@ -172,7 +171,7 @@ def _reliability(p: Floats, rate: Floats, weight: Floats, groups: Sequence[str])
         se = sqrt(float(together @ together) * m / (m - 1)) / total if m > 1 else 0.5
         rows.append(
             ReliabilityRow(
-                predicted=float(w @ p[here] / total), right=float(w @ rate[here] / total), se=se, n=float(total * n)
+                predicted=float(w @ p[here] / total), right=float(w @ rate[here] / total), se=se, n=float(total)
             )
         )
     return rows

@@ -109,6 +109,7 @@ class SampledEstimator(Estimator):
         if probe < 1:
             raise ConfigurationError(f"probe={probe}: a probe draws one sample at the least")
         source = trained_on(pool, seed)
+        splits(pool, probe, most=1, seed=seed)  # says so where there are too few samples
         scored_by = cls.scores_of(pool, verifier)
         looks = {p.id: looks_at_recorded(p, pool.unit, scored_by) for p in pool.problems}
         known = known_classes(classes, pool)

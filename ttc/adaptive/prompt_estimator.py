@@ -149,10 +149,8 @@ class PromptEstimator(Estimator):
             }
             for i, (query, text) in enumerate(zip(queries, texts, strict=True))
         ]
-        units = {
-            name: 1.0 for name in rows[0] if name.startswith(("class ", "tag ")) or name in ("words", "neighbours")
-        }
-        regression = fit_beta_regression(rows, right, total, scales=units)
+        natural = [n for n in rows[0] if n.startswith(("class ", "tag ")) or n in _PREDICTIONS]
+        regression = fit_beta_regression(rows, right, total, scales=dict.fromkeys(natural, 1.0), upward=_PREDICTIONS)
         return cls(
             classes=classes,
             bins=bins_of(bins, [regression.predict(row).mean for row in rows]),
