@@ -50,6 +50,11 @@ class DeepConf(Strategy):
     )
     top: int = Field(default=20, ge=1, le=20, description="alternatives per token; a server allows 20 by default")
 
+    @property
+    def paceable(self) -> bool:
+        """No: its traces are watched, in two draws of its own."""
+        return False
+
     async def solve(self, query: Query, session: Session) -> None:
         """Warm up, set the threshold, and vote on until the leader has its share."""
         whole, vote = Vote(query.answer_type, session.rng), Vote(query.answer_type, session.rng)

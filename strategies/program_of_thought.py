@@ -46,6 +46,11 @@ class ProgramOfThought(Strategy):
         make_tool(spec)  # an unknown one is known before anything is drawn
         return spec
 
+    @property
+    def paceable(self) -> bool:
+        """No: its draws answer a prompt of its own."""
+        return False
+
     async def solve(self, query: Query, session: Session) -> None:
         """Run the programs in issue order, and keep the leading answer proposed."""
         tool = make_tool(self.tool)

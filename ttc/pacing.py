@@ -89,8 +89,8 @@ def check_allocation(strategy: Strategy, ledger: Ledger) -> None:
     """
     if not strategy.paceable:
         raise ConfigurationError(
-            f"strategy '{strategy.name}' cannot be allocated to: its answer after part of its samples is not what it "
-            "would return with so many. Take one that is prefix-valid, such as majority or best_of_n"
+            f"strategy '{strategy.name}' cannot be allocated to: how many samples it draws is not for others to say, "
+            "wave by wave. Take one that draws plain samples and is prefix-valid, such as majority or best_of_n"
         )
     if not any(x.budget.counts_tokens for x in ledger.chain()):
         raise ConfigurationError(

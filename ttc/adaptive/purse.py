@@ -78,16 +78,12 @@ class Purse:
             self.note(who, self._known[who][0], drawn)
             del self._known[who]
 
-    def mean(self, session: Session) -> float:
-        """Tokens that a sample of the batch takes in the mean; the cap of one as long as none has come back."""
+    def cost(self, who: Hashable, session: Session) -> float:
+        """Tokens that a sample of this query is likely to take: its mean, shrunk to the batch's; at first its cap."""
         if not self.samples:
             return float(session.sampling.max_tokens + session.sampling.force_answer)
-        return max(1.0, self._tokens / self.samples)
-
-    def cost(self, who: Hashable, session: Session) -> float:
-        """Tokens that a sample of this query is likely to take: its own mean, shrunk to the batch's."""
         _, samples, tokens = self._known.get(who, (session, 0, 0))
-        return (SHRINK * self.mean(session) + tokens) / (SHRINK + samples)
+        return max(1.0, (SHRINK * self._tokens / self.samples + tokens) / (SHRINK + samples))
 
     def longest(self, drawn: Sequence[Candidate]) -> int:
         """Tokens of the longest of these samples."""

@@ -22,8 +22,8 @@ __all__ = ["Settings", "Shares", "Uniform", "is_pass_fail"]
 GOLDEN = 0.6180339887498949
 """Multiples of it are spread evenly over [0, 1), however many they are."""
 
-MEASURED = 8
-"""Queries whose first samples tell how long samples are."""
+MEASURED = 16
+"""Queries whose first samples tell how long samples are, before anybody draws a second one."""
 
 
 class Settings(BaseModel):
@@ -63,25 +63,27 @@ class _Share:
     tokens: float
     rounding: float
     wave: int | None
+    samples: int = 0
     session: Session | None = None
     drawn: Sequence[Candidate] = ()
 
     async def next_wave(self, session: Session, drawn: Sequence[Candidate], left: int) -> int:
         """As many as the share carries at the mean length of the batch's samples; one at the least."""
         self.session, self.drawn = session, drawn
-        self.purse.note(self, session, drawn)
+        if drawn:
+            self.batch.came_back(self)
         if not self.batch.measured.is_set():
             if not drawn:
                 return 1
-            self.batch.has_come_back(self.position)
             await self.batch.measured.wait()
-        share = max(1, int(self.tokens / self.purse.mean(session) + self.rounding))
-        samples = min(share - len(drawn), self.wave or (1 if is_pass_fail(session) else left), left)
+        if not self.samples:  # once: whoever asks again and again would take the most that it is ever told
+            self.samples = max(1, int(self.tokens / self.batch.mean + self.rounding))
+        samples = min(self.samples - len(drawn), self.wave or (1 if is_pass_fail(session) else left), left)
         if samples < 1:
             session.progress.out_of_budget = True
             session.note("allocated", samples=0, why="these are as many as the query's share carries")
             return 0
-        session.note("allocated", samples=samples, share=share)
+        session.note("allocated", samples=samples, share=self.samples)
         return samples
 
     def unspent(self) -> float:
@@ -94,8 +96,8 @@ class Shares:
 
     A share is a number of samples: what its tokens carry at the mean length of the batch's samples so far. Whoever
     draws until its tokens are spent would draw more of short samples, and stop after a long one. How long samples are
-    is measured on the first ones of the first queries, and nobody draws a second one before all of those are back:
-    by whoever comes back first, samples are short.
+    is measured in the order of the queries, up to the first one that has nothing yet, and nobody draws a second sample
+    before the first sixteen have one: by whoever comes back first, samples are short.
     """
 
     def __init__(self, ledger: Ledger, how: Uniform, *, queries: int, concurrency: int) -> None:
@@ -105,13 +107,30 @@ class Shares:
         self._limiter = anyio.CapacityLimiter(concurrency)
         self._to_come = queries
         self._open: dict[int, _Share] = {}
-        self._awaited = set(range(min(MEASURED, queries, concurrency)))
+        self._needed = min(MEASURED, queries, concurrency)
+        self._came: dict[int, tuple[int, int]] = {}  # samples and tokens by position
+        self._first_out = 0  # the first position that has nothing yet
+        self._samples = self._tokens = 0  # of those before it
         self.measured = anyio.Event()
 
-    def has_come_back(self, position: int) -> None:
-        """Say that a query has its first sample."""
-        self._awaited.discard(position)
-        if not self._awaited:
+    @property
+    def mean(self) -> float:
+        """Tokens of a sample, over the queries before the first one that has none yet."""
+        return max(1.0, self._tokens / max(1, self._samples))
+
+    def came_back(self, share: _Share) -> None:
+        """Count what a query has drawn."""
+        before = self._came.get(share.position, (0, 0))
+        now = (len(share.drawn), self._purse.spent_by(share.session) if share.session else 0)
+        self._came[share.position] = now
+        if share.position < self._first_out:
+            self._samples += now[0] - before[0]
+            self._tokens += now[1] - before[1]
+        while (there := self._came.get(self._first_out)) is not None:
+            self._samples += there[0]
+            self._tokens += there[1]
+            self._first_out += 1
+        if self._first_out >= self._needed:
             self.measured.set()
 
     @asynccontextmanager
@@ -128,8 +147,7 @@ class Shares:
                 yield share
             finally:
                 del self._open[position]
-                self._purse.close(share, share.drawn)
-                self.has_come_back(position)
+                self.came_back(share)
 
 
 def is_pass_fail(session: Session) -> bool:
