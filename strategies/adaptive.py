@@ -66,11 +66,18 @@ class Adaptive(Strategy):
 
     def requires(self) -> frozenset[str]:
         """What the strategies of the rows cannot work without."""
-        return required_by(*self._specs()) | frozenset({"verifier"} if self._scores_probe else ())
+        return required_by(*self._specs()) | frozenset({"verifier"} if self._verifiers() else ())
 
     def accepts(self, verifier: Verifier | None) -> None:
-        """Refuse a verifier that a strategy of a row cannot work with."""
+        """Refuse a verifier that a strategy of a row cannot work with, or that the policy was not tuned with."""
         accepted_by(verifier, *self._specs())
+        for name in self._verifiers():
+            given = verifier.name if verifier is not None else "none"
+            if name.partition(":")[0] != given.partition(":")[0]:
+                raise ConfigurationError(
+                    f"{self.policy}: it was tuned with verifier '{name}', and the verifier here is {given}: "
+                    f"pass verifier='{name}' (--verifier {name})"
+                )
 
     @property
     def paceable(self) -> bool:
@@ -172,6 +179,11 @@ class Adaptive(Strategy):
     @property
     def _scores_probe(self) -> bool:
         return bool(self._estimator and self._estimator.verifier)
+
+    def _verifiers(self) -> set[str]:
+        """What the policy was tuned with."""
+        scoring = self._estimator.verifier if self._estimator else ""
+        return {row.verifier for row in self._policy.rows if row.verifier} | ({scoring} if scoring else set())
 
     def _specs(self) -> list[str]:
         rows = self._policy.rows

@@ -23,6 +23,7 @@ __all__ = [
     "Difference",
     "Mean",
     "bootstrap_difference",
+    "bootstrap_mean",
     "expected_difference_se",
     "expected_se",
     "holm",
@@ -173,6 +174,25 @@ def bootstrap_difference(
     tail = min(float((means <= 0).mean()), float((means >= 0).mean()))
     p = min(1.0, max(2 * tail, 1 / repetitions))
     return Difference(float(d.mean()), float(means.std()), float(low), float(high), len(d), p, "bootstrap")
+
+
+def bootstrap_mean(
+    values: Sequence[float], *, level: float = 0.95, repetitions: int = 2_000, seed: int = 0
+) -> tuple[float, float]:
+    """Return a percentile bootstrap interval of a mean of values of any size, such as costs of problems.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    if not len(values):
+        raise ConfigurationError("a mean needs at least one value")
+    x = np.asarray(values, dtype=float)
+    rng = np.random.default_rng(seed)
+    means = np.concatenate(
+        [x[rng.integers(0, len(x), (size, len(x)))].mean(axis=1) for size in _chunks(repetitions, len(x))]
+    )
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -296,7 +296,6 @@ def test_any_policy_comes_back(
         ("problems = 84", "problems = true", "problems", "row 1, expected, problems: "),
         ("give_up = true", 'give_up = "yes"', "give_up", "row 4, give_up: must be a valid boolean"),
         ("give_up = true", 'give_up = true\nstop = "gain"', "[[row]]", "row 4: a learned stop needs a strategy"),
-        ('verifier = "self_certainty"', 'verifier = "self_doubt"', "verifier", "row 3, verifier: unknown verifier"),
         ("probe = 4", "probe = 400", "probe", "difficulty, probe: must be less than or equal to 64"),
         ("probe = 4", "probe = 0", "[difficulty]", "difficulty: estimator 'probe' needs samples"),
         ('estimator = "probe"', 'estimator = "oracle"', "estimator", "the oracle knows verdicts"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class Settings:
         seed: of the folds.
     """
 
-    estimator: str = "probe"
+    estimator: Literal["none", "prompt", "probe", "verifier"] = "probe"
     probe: int = 4
     bins: int = 5
     learned: bool = True

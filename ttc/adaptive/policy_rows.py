@@ -19,7 +19,6 @@ from pydantic import (
     model_validator,
 )
 
-from ttc import registry
 from ttc.adaptive.query_class import DEFAULT
 from ttc.budget import Budget
 from ttc.strategy import make_strategy
@@ -53,12 +52,6 @@ def _spec(spec: str) -> str:
 def _budget(text: str) -> str:
     Budget.parse(text)
     return text
-
-
-def _verifier(spec: str) -> str:
-    if spec:
-        registry.load("verifier", registry.parse_spec("verifier", spec)[0])
-    return spec
 
 
 def _thinking(value: Any) -> Any:
@@ -144,7 +137,7 @@ class Row(PolicyPart):
         default="", description="empty: as drawn; off; an effort; or the tokens a sample may think before it answers"
     )
     model: str = Field(default="", description="which model of a fleet; empty: the first one")
-    verifier: Annotated[str, AfterValidator(_verifier)] = Field(default="", description="what the strategy scores with")
+    verifier: str = Field(default="", description="what the strategy was tuned with; another one is refused")
     budget: Limits = Field(default="", description="hard limits on what follows the probe")
     give_up: StrictBool = Field(default=False, description="more would not pay: return what the probe says")
     escalate: Escalation | None = Field(default=None, description="where the confidence stays low")
@@ -182,7 +175,7 @@ class Estimation(PolicyPart):
     cap: Annotated[StrictInt, Field(ge=1)] | None = Field(default=None, description="tokens of one of those samples")
     model: str = Field(default="", description="which model of a fleet draws them; empty: the first one")
     model: str = Field(default="", description="which model of a fleet draws them; empty: the first one")
-    verifier: Annotated[str, AfterValidator(_verifier)] = Field(default="", description="what scores the probe")
+    verifier: str = Field(default="", description="what scores the probe")
 
     @field_validator("estimator", mode="before")
     @classmethod
