@@ -122,6 +122,7 @@ async def gather(
     strategies: Sequence[str] = ("majority",),
     verifier: str = "",
     classes: AnyClasses | None = None,
+    dollars: bool = False,
     orders: int = 8,
     seed: int = 0,
     on_progress: Callable[[str, int, int], None] | None = None,
@@ -133,6 +134,7 @@ async def gather(
         strategies: specs without ``n``, whose prefixes are valid.
         verifier: whose recorded scores are used by strategies that need one (default: the only one of a pool).
         classes: sort queries.
+        dollars: count costs in dollars also where there is one model.
         orders: of the samples of each problem.
         seed: of the orders.
         on_progress: called with what is replayed, the problems done and their number.
@@ -143,13 +145,13 @@ async def gather(
     """
     pools = _aligned(pools)
     models = {p.model for p in pools}
-    unit = pools[0].unit if len(models) == 1 else "dollars"
+    unit = "dollars" if dollars or len(models) > 1 else pools[0].unit
     if len(models) == 1 and len({p.unit for p in pools}) > 1:
         raise ConfigurationError("the pools count their costs in different units: record or import them alike")
     if unit == "dollars" and (unpriced := sorted({p.model for p in pools if p.price is None})):
         raise ConfigurationError(
-            f"tokens of different models are not added up, and model {unpriced[0]} has no price: give one when it is "
-            "recorded or imported (--price)"
+            f"model {unpriced[0]} has no price, and costs are counted in dollars (tokens of different models are never "
+            f"added up): give one, as in --price {unpriced[0]}=0.10/0.40"
         )
     ways: list[Way] = []
     sources: list[Pool] = []

@@ -36,6 +36,7 @@ class Settings:
         bins: of difficulty at the most; each has 20 problems at the least.
         learned: whether learned stops are tried.
         growth: of the waves of learned stops, each a share of the samples drawn by then.
+        by_class: whether each class meets the aim by itself, at a going rate of its own.
         least: problems from which a class gets rows of its own.
         shrink: problems by which a class's estimates are drawn toward those of all classes.
         folds: of the problems.
@@ -47,6 +48,7 @@ class Settings:
     bins: int = 5
     learned: bool = True
     growth: tuple[float, ...] = (0.25,)
+    by_class: bool = False
     least: int = 20
     shrink: float = 20.0
     folds: int = 5
@@ -90,7 +92,7 @@ def folds_of(groups: Sequence[str], folds: int, *, seed: int = 0) -> NDArray[np.
     return np.array([place[g] for g in groups])
 
 
-def fit(bench: Bench, train: Mask, rate: float, settings: Settings) -> Fitted:
+def fit(bench: Bench, train: Mask, rate: float, settings: Settings, *, base: int | None = None) -> Fitted:
     """Choose the rows for a going rate, on some of the paths.
 
     Args:
@@ -98,9 +100,11 @@ def fit(bench: Bench, train: Mask, rate: float, settings: Settings) -> Fitted:
         train: the paths to learn from; whole problems.
         rate: accuracy that one unit of cost has to bring.
         settings: what is searched.
+        base: the way that probes; by default the one that is worth most by itself.
     """
     halves = _halves(bench, train, settings)
-    base = _base(bench.ways, halves, rate, settings)
+    if base is None:
+        base = _base(bench.ways, halves, rate, settings)
     estimates, bounds = _sorted_out_of_fold(bench, train, halves, settings, base=base)
     ways = bench.ways
     if estimates is not None and not settings.drawn_first:

@@ -148,12 +148,12 @@ def _spec(bench: Bench, plan: Plan) -> str:
 
 
 def _stop_name(bench: Bench, plan: Plan) -> str:
-    """What a plan's learned stop is called: plans that hand on stop otherwise than those that do not."""
+    """What a plan's learned stop is called: by its way, its waves, and what a point of accuracy may cost."""
     if plan.stop is None:
         return ""
-    waves = f" x{len(plan.stop.points)}" if len(plan.stop.points) > 1 else ""
-    on = f" then {bench.ways[plan.escalate.way].name}" if plan.escalate else ""
-    return f"{bench.ways[plan.way].name}{waves}{on}"
+    on = f", then {bench.ways[plan.escalate.way].name}" if plan.escalate else ""
+    price = f"{0.01 / plan.stop.rate:.3g}" if plan.stop.rate else "any"
+    return f"{bench.ways[plan.way].name} in {len(plan.stop.points)} waves, {price} a point{on}"
 
 
 def _rows(fitted: Fitted, bench: Bench, shown: CrossValidated) -> Iterator[Row]:

@@ -8,13 +8,14 @@ reported was measured on problems that had no part in the plans, in what was lea
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ttc.adaptive.bench import Bench, Mask
+from ttc.adaptive.classes import DEFAULT
 from ttc.adaptive.fitting import Fitted, Settings, apply, estimated, fit, folds_of
 from ttc.adaptive.plans import Results
 from ttc.adaptive.trajectories import Floats
@@ -128,13 +129,25 @@ def point_of(rate: float, results: Results, problem: NDArray[np.int64]) -> Front
 
 
 def tuned(bench: Bench, train: Mask, settings: Settings, aim: Aim, *, rates: Sequence[float]) -> Fitted:
-    """Choose the going rate by cross-validation on some paths, and fit all of them at it."""
-    points = [
-        point_of(rate, results.of(train), bench.problem[train])
-        for rate, results in frontier(bench, train, settings, rates=rates, folds=3).items()
-    ]
-    rate = choose_rate(points, aim, best_fixed=best_fixed(bench, train))
-    return fit(bench, train, rate, settings)
+    """Choose the going rate by cross-validation on some paths, and fit all of them at it; or one for each class."""
+    shown = frontier(bench, train, settings, rates=rates, folds=3)
+
+    def rate_of(paths: Mask) -> float:
+        points = [point_of(rate, results.of(paths), bench.problem[paths]) for rate, results in shown.items()]
+        return choose_rate(points, aim, best_fixed=best_fixed(bench, paths))
+
+    whole = fit(bench, train, rate_of(train), settings)
+    if not settings.by_class:
+        return whole
+    classes = bench.of_path(bench.classes)
+    fits = {whole.rate: whole}
+    rows = dict(whole.rows)
+    for name in sorted({name for name, _ in whole.rows} - {DEFAULT}):
+        rate = rate_of(train & (classes == name))
+        if rate not in fits:
+            fits[rate] = fit(bench, train, rate, settings, base=whole.base)
+        rows |= {place: plan for place, plan in fits[rate].rows.items() if place[0] == name}
+    return replace(whole, rows=rows)
 
 
 def best_fixed(bench: Bench, paths: Mask) -> float:

@@ -20,6 +20,7 @@ from ttc.cli.pool import pool_app
 from ttc.cli.record import record_command
 from ttc.cli.report import report
 from ttc.cli.solve import solve_command
+from ttc.cli.tune import tune_command
 from ttc.cli.up import up
 from ttc.cli.verify import verify
 from ttc.errors import TTCError
@@ -59,6 +60,7 @@ app.command("record")(record_command)
 app.add_typer(pool_app)
 app.command("report")(report)
 app.command("learn")(learn)
+app.command("tune")(tune_command)
 app.command("plan")(plan_command)
 app.add_typer(policy_app, name="policy")
 app.command("list")(list_command)

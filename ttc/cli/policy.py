@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ttc.adaptive.policy import Escalation, Expected, Policy, Row
 
-__all__ = ["check_command", "policy_app", "show_command"]
+__all__ = ["check_command", "policy_app", "show_command", "show_policy"]
 
 policy_app = typer.Typer(no_args_is_help=True, help="Show or check a policy, which 'ttc tune' wrote.")
 
@@ -26,14 +26,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 @policy_app.command("show")
 def show_command(file: File, json: Json = False) -> None:
     """Show what is done with which query, what that was measured to bring and to cost, and where it comes from."""
-    from rich.console import Console
-
     from ttc.adaptive.policy import Policy
 
     policy = Policy.read(file, force=True)
     if json:
         print(orjson.dumps(_data(policy), option=orjson.OPT_INDENT_2).decode())
         return
+    show_policy(policy)
+
+
+def show_policy(policy: Policy) -> None:
+    """Print a policy for people: what it is, its rows, and where it comes from."""
+    from rich.console import Console
+
     console = Console()
     for line in _head(policy):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
