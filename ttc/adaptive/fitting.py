@@ -26,6 +26,11 @@ from ttc.seeds import hashed
 __all__ = ["Fitted", "Settings", "apply", "estimated", "fit", "folds_of"]
 
 
+PARTS = 3
+"""Of the training problems: each is tried with what was fitted on the others. With fewer learned plans look worse than
+they are, since they are fitted on less."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What tuning searches, and how.
@@ -102,15 +107,15 @@ def fit(bench: Bench, train: Mask, rate: float, settings: Settings, *, base: int
         settings: what is searched.
         base: the way that probes; by default the one that is worth most by itself.
     """
-    halves = _halves(bench, train, settings)
+    parts = _parts(bench, train, settings)
     if base is None:
-        base = _base(bench.ways, halves, rate, settings)
-    estimates, bounds = _sorted_out_of_fold(bench, train, halves, settings, base=base)
+        base = _base(bench.ways, parts, rate, settings)
+    estimates, bounds = _sorted_out_of_fold(bench, train, parts, settings, base=base)
     ways = bench.ways
     if estimates is not None and not settings.drawn_first:
         ways = tuple(way.with_prior(np.where(train, estimates, 0.5)) for way in ways)
     scored: dict[PlanKind, Results] = {}
-    for fitted_on, tried_on in halves:
+    for fitted_on, tried_on in parts:
         there = [way.of(tried_on) for way in ways]
         for plan in _plans(ways, fitted_on, rate, settings, base=base):
             found = run_plan(plan, there, probe=settings.drawn_first, base=base)
@@ -164,23 +169,23 @@ def apply(fitted: Fitted, bench: Bench, test: Mask, *, estimates: Floats | None 
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _halves(bench: Bench, train: Mask, settings: Settings) -> list[tuple[Mask, Mask]]:
-    """Two parts of the training problems, each to be tried with what was fitted on the other."""
-    half = folds_of(bench.groups, 2, seed=hashed("half", settings.seed, bits=32))[bench.problem]
-    parts = [train & (half == i) for i in range(2)]
-    if not all(part.any() for part in parts):
+def _parts(bench: Bench, train: Mask, settings: Settings) -> list[tuple[Mask, Mask]]:
+    """Parts of the training problems: those to fit on, and those that what was fitted is tried on."""
+    part = folds_of(bench.groups, PARTS, seed=hashed("part", settings.seed, bits=32))[bench.problem]
+    held = [train & (part == i) for i in range(PARTS)]
+    if not all(paths.any() for paths in held):
         return [(train, train)]
-    return [(parts[0], parts[1]), (parts[1], parts[0])]
+    return [(train & ~paths, paths) for paths in held]
 
 
 def _sorted_out_of_fold(
-    bench: Bench, train: Mask, halves: Sequence[tuple[Mask, Mask]], settings: Settings, *, base: int
+    bench: Bench, train: Mask, parts: Sequence[tuple[Mask, Mask]], settings: Settings, *, base: int
 ) -> tuple[Floats | None, tuple[float, ...]]:
     """Estimates of the training paths by fits on the other half, and the bounds of bins of equal size."""
     if settings.estimator == "none":
         return None, ()
     estimates = np.full(len(train), 0.5)
-    for fitted_on, tried_on in halves:
+    for fitted_on, tried_on in parts:
         estimator = bench.fit_estimator(settings.estimator, base, fitted_on, probe=settings.probe)
         estimates[tried_on] = bench.estimates(estimator, base, tried_on)
     problems = len(np.unique(bench.problem[train]))
@@ -189,11 +194,11 @@ def _sorted_out_of_fold(
     return estimates, tuple(sorted({round(float(b), 4) for b in bounds if 0 < round(float(b), 4) < 1}))
 
 
-def _base(ways: Sequence[Way], halves: Sequence[tuple[Mask, Mask]], rate: float, settings: Settings) -> int:
+def _base(ways: Sequence[Way], parts: Sequence[tuple[Mask, Mask]], rate: float, settings: Settings) -> int:
     """The way that is worth most by itself, stopped well: the one that probes."""
     if len(ways) == 1:
         return 0
-    fitted_on, tried_on = halves[0]
+    fitted_on, tried_on = parts[0]
     values: list[float] = []
     for i, way in enumerate(ways):
         stop = _learn(way.of(fitted_on), rate, settings, settings.growth[0])

@@ -26,7 +26,7 @@ __all__ = ["Aim", "CrossValidated", "FrontierPoint", "cross_validated", "frontie
 FEWEST = 10
 """Problems; of fewer nothing can be held out that says anything."""
 
-RATES = 9
+RATES = 11
 """Going rates that are tried."""
 
 
@@ -130,7 +130,7 @@ def point_of(rate: float, results: Results, problem: NDArray[np.int64]) -> Front
 
 def tuned(bench: Bench, train: Mask, settings: Settings, aim: Aim, *, rates: Sequence[float]) -> Fitted:
     """Choose the going rate by cross-validation on some paths, and fit all of them at it; or one for each class."""
-    shown = frontier(bench, train, settings, rates=rates, folds=3)
+    shown = frontier(bench, train, settings, rates=rates, folds=4)
 
     def rate_of(paths: Mask) -> float:
         points = [point_of(rate, results.of(paths), bench.problem[paths]) for rate, results in shown.items()]
