@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ttc.budget import Price
+from ttc.evals.equal_cost import Measured, compare_at_equal_cost, measured
 from ttc.evals.records import UnitRecord
 from ttc.evals.summary import Comparison, Curve, Point, Summary, summary_from_json, summary_to_json
 from ttc.evals.tournaments import events, judging_of, problem_key
@@ -61,6 +62,10 @@ class _Series:
             scores.setdefault(r.problem, []).append(float(r.correct))
         return scores
 
+    def measured(self) -> Measured:
+        readings = [(r.problem, r.correct, r.cost["thinking"] or 0.0) for r in self.readings]
+        return measured(self.strategy, self.spec, readings, n=self.setting, prefix=self.how == "prefix")
+
     def of(self, problems: frozenset[str]) -> _Series:
         kept = [r for r in self.readings if r.problem in problems]
         return _Series(self.strategy, self.spec, self.setting, self.how, kept)
@@ -99,6 +104,7 @@ def summarise(units: Iterable[UnitRecord], run: Mapping[str, Any] | None = None)
         },
         judging=tuple(judging_of(ordered)),
         against_majority=tuple(with_majority),
+        at_equal_cost=tuple(compare_at_equal_cost([s.measured() for s in series])),
     )
 
 

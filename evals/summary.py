@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import orjson
 
-__all__ = ["Comparison", "Curve", "Judging", "Point", "Summary", "summary_from_json", "summary_to_json"]
+__all__ = ["Comparison", "Curve", "EqualCost", "Judging", "Point", "Summary", "summary_from_json", "summary_to_json"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +101,65 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EqualCost:
+    """A strategy that chooses its own spending against a fixed one that costs as much, paired on problems.
+
+    Attributes:
+        strategy: the strategy's spec.
+        spec: the spec that ran.
+        against: the fixed strategy's spec without its ``n``.
+        settings: where that costs as much: between two of its settings, or at one.
+        where: ``equal``; ``cheaper`` where the fixed one's dearest setting costs less; ``dearer`` where its cheapest
+            one costs more.
+        n: problems.
+        cost: thinking tokens per query.
+        its_cost: those of the fixed one at the place that it is read at.
+        accuracy: share of right answers.
+        its_accuracy: that of the fixed one there.
+        difference: this one's accuracy less that of the fixed one.
+        low: lower end of the 95% interval, by bootstrap over problems.
+        high: upper end.
+        credible: the interval excludes zero.
+        p: two-sided p-value.
+        p_holm: the same, adjusted for all comparisons at equal cost.
+    """
+
+    strategy: str
+    spec: str
+    against: str
+    settings: tuple[str, ...]
+    where: Literal["equal", "cheaper", "dearer"]
+    n: int
+    cost: float
+    its_cost: float
+    accuracy: float
+    its_accuracy: float
+    difference: float
+    low: float
+    high: float
+    credible: bool
+    p: float
+    p_holm: float
+
+    @property
+    def verdict(self) -> str:
+        """In words: ``above majority``, ``below majority`` or ``not resolved``."""
+        if not self.credible:
+            return "not resolved"
+        return f"{'above' if self.difference > 0 else 'below'} {self.against}"
+
+    @property
+    def place(self) -> str:
+        """Where the fixed strategy is read, in words."""
+        at = " to ".join(self.settings)
+        if self.where == "equal":
+            return at
+        end = "most" if self.where == "cheaper" else "least"
+        ratio = f" for {self.its_cost / self.cost:.2g} times the tokens" if self.cost else ""
+        return f"{at}, its {end},{ratio}".rstrip(",")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judging:
     """How well the comparisons of one configuration told right from wrong. What a tournament lives by.
 
@@ -153,6 +212,7 @@ class Summary:
         problems: number of problems by group.
         classes: the groups of each tag, in the order to show them: ``{"level": ("easy", ...), "family": (...)}``.
         judging: of every configuration that compared candidates, how well it told right from wrong.
+        at_equal_cost: of every strategy that chooses its own spending, beside every fixed one that costs as much.
     """
 
     run: Mapping[str, Any]
@@ -162,11 +222,15 @@ class Summary:
     classes: Mapping[str, tuple[str, ...]]
     judging: tuple[Judging, ...] = ()
     against_majority: tuple[Comparison, ...] = ()
+    at_equal_cost: tuple[EqualCost, ...] = ()
 
 
 def summary_to_json(summary: Summary) -> bytes:
     """The summary as JSON: sorted keys, no time in it, so that equal stores give equal bytes."""
-    return orjson.dumps(summary, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    data: dict[str, Any] = {f.name: getattr(summary, f.name) for f in fields(summary)}
+    if not summary.at_equal_cost:
+        del data["at_equal_cost"]  # most runs have no such strategy
+    return orjson.dumps(data, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def summary_from_json(raw: bytes | str) -> Summary:
@@ -182,4 +246,5 @@ def summary_from_json(raw: bytes | str) -> Summary:
         classes={tag: tuple(values) for tag, values in data["classes"].items()},
         judging=tuple(Judging(**j) for j in data.get("judging", ())),
         against_majority=tuple(Comparison(**c) for c in data.get("against_majority", ())),
+        at_equal_cost=tuple(EqualCost(**c | {"settings": tuple(c["settings"])}) for c in data.get("at_equal_cost", ())),
     )

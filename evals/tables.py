@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ttc.evals.summary import Comparison, Judging, Point, Summary
+from ttc.evals.summary import Comparison, EqualCost, Judging, Point, Summary
 
 __all__ = ["console_width", "footnotes", "judging_line", "summary_table"]
 
@@ -81,6 +81,7 @@ def footnotes(summary: Summary) -> list[str]:
             where = f"{worst.strategy} {worst.setting}".strip()
             notes.append(f"{what}: up to {getattr(worst, name):.2g} ({where})")
     notes += map(_beside, summary.against_majority)
+    notes += map(_at_equal_cost, summary.at_equal_cost)
     notes += map(judging_line, summary.judging)
     resolved = [c for c in summary.comparisons if c.group == "all" and c.credible]
     lost = sum(c.p_holm >= 0.05 for c in resolved)
@@ -96,6 +97,13 @@ def _beside(c: Comparison) -> str:
     cost = "" if c.cost_ratio is None else f", at {c.cost_ratio:.2f} of its thinking tokens"
     figures = f"{100 * c.difference:+.1f} [{100 * c.low:+.1f}, {100 * c.high:+.1f}]"
     return f"{c.strategy} {c.setting}".strip() + f" against {c.against}: {figures}{cost}: {c.verdict}"
+
+
+def _at_equal_cost(c: EqualCost) -> str:
+    """Say in a line how a strategy does against a fixed one that costs as much."""
+    figures = f"{100 * c.difference:+.1f} [{100 * c.low:+.1f}, {100 * c.high:+.1f}]"
+    how = "at equal cost" if c.where == "equal" else "at the nearest cost"
+    return f"{c.strategy} against {c.against} {how} ({c.cost:,.0f} thinking tokens, {c.place}): {figures}: {c.verdict}"
 
 
 def judging_line(judging: Judging) -> str:

@@ -22,7 +22,7 @@ from ttc.evals.plots import cost_svg, draw_costs, draw_curves, group_name, panel
 from ttc.evals.records import UnitRecord
 from ttc.evals.report.problems import DETAILS, problem_pages
 from ttc.evals.report.run_card import card_facts, commands, facts, legend, warnings
-from ttc.evals.report.tables import cost_rows, family_rows, headline, judging_rows, result_rows
+from ttc.evals.report.tables import cost_rows, equal_cost_rows, family_rows, headline, judging_rows, result_rows
 from ttc.evals.run_card import read_card, write_summary
 from ttc.evals.run_directory import write_file
 from ttc.evals.scaling import timings
@@ -108,6 +108,7 @@ def _fixed_part(summary: Summary, units: Sequence[UnitRecord], notices: Sequence
         "levels": [group_name(g) for g in groups],
         "results": result_rows(summary),
         "all_points": result_rows(summary, every=True),
+        "equal_cost": equal_cost_rows(summary),
         "judging": judging_rows(summary),
         "families": families,
         "family_columns": family_columns,

@@ -8,10 +8,10 @@ from typing import Any
 from ttc.evals.canvas import PALETTE
 from ttc.evals.cost_plot import final_points, kinds_of
 from ttc.evals.plots import BASELINE, group_name, panel_groups, strategy_styles
-from ttc.evals.summary import Comparison, Point, Summary
+from ttc.evals.summary import Comparison, EqualCost, Point, Summary
 from ttc.evals.tables import share
 
-__all__ = ["colour_names", "cost_rows", "family_rows", "headline", "judging_rows", "result_rows"]
+__all__ = ["colour_names", "cost_rows", "equal_cost_rows", "family_rows", "headline", "judging_rows", "result_rows"]
 
 _NONE = "–"  # noqa: RUF001 -- a dash in a table
 
@@ -133,6 +133,28 @@ def judging_rows(summary: Summary) -> list[dict[str, str]]:
     ]
 
 
+def equal_cost_rows(summary: Summary) -> list[dict[str, Any]]:
+    """Return a row per pair of a strategy that chooses its own spending and a fixed one that costs as much."""
+    ends = [e for c in summary.at_equal_cost for e in (c.low, c.high)]
+    low, high = min([*ends, -0.01]), max([*ends, 0.01])
+    colours = colour_names(summary)
+    return [
+        {
+            "strategy": c.strategy,
+            "colour": colours[c.strategy],
+            "thinking": _number(c.cost),
+            "accuracy": f"{c.accuracy:.1%}",
+            "against": c.against,
+            "place": c.place,
+            "its_accuracy": f"{c.its_accuracy:.1%}",
+            "difference": _difference(c, low, high),
+            "mark": _mark(c),
+            "verdict": _verdict(c),
+        }
+        for c in summary.at_equal_cost
+    ]
+
+
 def colour_names(summary: Summary) -> dict[str, str]:
     """Return the page's name for each strategy's colour: ``ink``, or ``s0`` and so on."""
     return {
@@ -158,7 +180,7 @@ def _accuracy(point: Point | None) -> dict[str, str] | None:
     return {"value": f"{point.accuracy:.1%}", "interval": f"{100 * point.low:.0f} to {100 * point.high:.0f}"}
 
 
-def _difference(c: Comparison, low: float, high: float) -> dict[str, str]:
+def _difference(c: Comparison | EqualCost, low: float, high: float) -> dict[str, str]:
     def at(x: float) -> str:
         return f"{_FOREST[0] + (x - low) / (high - low) * (_FOREST[1] - _FOREST[0]):.1f}"
 
@@ -172,7 +194,7 @@ def _difference(c: Comparison, low: float, high: float) -> dict[str, str]:
     }
 
 
-def _mark(c: Comparison) -> str:
+def _mark(c: Comparison | EqualCost) -> str:
     """Filled where the difference also holds after the adjustment for the number of comparisons."""
     if not c.credible:
         return "○"
@@ -180,7 +202,7 @@ def _mark(c: Comparison) -> str:
     return ("▲" if firm else "△") if c.difference > 0 else ("▼" if firm else "▽")
 
 
-def _verdict(c: Comparison) -> str:
+def _verdict(c: Comparison | EqualCost) -> str:
     return "unresolved" if not c.credible else "above" if c.difference > 0 else "below"
 
 

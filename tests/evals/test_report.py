@@ -22,7 +22,7 @@ from ttc.evals.records import Meetings, UnitRecord
 from ttc.evals.report import SIZE_LIMIT, render, write_report
 from ttc.evals.report.problems import problem_pages
 from ttc.evals.report.run_card import commands
-from ttc.evals.report.tables import headline, result_rows
+from ttc.evals.report.tables import equal_cost_rows, headline, result_rows
 from ttc.evals.scaling import summarise
 from ttc.evals.store import Store
 from ttc.evals.suite import Problem
@@ -285,6 +285,28 @@ def test_a_tournament_says_on_the_page_how_well_its_comparisons_judged(make_unit
     assert "How well the comparisons judged" in html
     assert "q is not credibly above 1/2: a knockout does not beat voting there" in html
     assert "How well" not in render(summarise(make_units(per_family=10)), units)
+
+
+def test_what_chooses_its_own_spending_stands_beside_fixed_strategies_that_cost_as_much(make_units: Make):
+    units = make_units(per_family=10)
+    assert "At equal cost" not in render(summarise(units), units)
+    # It answers as a vote of eight does, at the cost of one sample.
+    whole = {u.problem: u for u in units if u.spec == "majority:n=8"}
+    mine = [
+        replace(u, key=f"a {u.key}", strategy="adaptive", spec="adaptive", correct=whole[u.problem].correct)
+        for u in units
+        if u.spec == "single"
+    ]
+    summary = summarise([*units, *mine])
+    text = Reader(render(summary, [*units, *mine])).text
+    assert "At equal cost" in text
+    rows = equal_cost_rows(summary)
+    assert [(r["strategy"], r["against"], r["place"].partition(",")[0]) for r in rows] == [
+        ("adaptive", "knockout", "n=2"),
+        ("adaptive", "majority", "n=1"),
+    ]
+    assert rows[1]["verdict"] == "above"
+    assert all(r["accuracy"] == f"{sum(u.correct for u in mine) / len(mine):.1%}" for r in rows)
 
 
 def test_a_page_of_many_long_answers_stays_small_and_says_what_it_leaves_out(make_units: Make):

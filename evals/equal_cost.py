@@ -1,0 +1,158 @@
+"""What a strategy that chooses its own spending brings beside fixed ones that cost as much.
+
+A strategy like ``adaptive`` has one point; the others have a curve over n. At its cost a fixed strategy seldom has a
+point, so it is read between two: to answer a share w of the queries with the larger n and the others with the smaller
+one costs and brings the mean of both with the weight w, problem by problem. That is a strategy that one could run, so
+the comparison is of two things that cost the same, on the same problems. Where all of a curve is cheaper, or dearer,
+its nearest point stands for it, and what it costs is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttc.evals.summary import EqualCost
+from ttc.statistics import holm, paired_difference
+
+__all__ = ["Measured", "compare_at_equal_cost", "measured"]
+
+REPETITIONS = 4_000
+"""Resamples of the problems behind an interval."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one configuration brought and cost on each problem.
+
+    Attributes:
+        strategy: the strategy's spec without its ``n``.
+        spec: the spec that ran.
+        n: its ``n``, or None where it has none.
+        prefix: it was read off the run of a larger ``n``.
+        problems: by problem the share of right answers, and the thinking tokens of a query, over epochs.
+    """
+
+    strategy: str
+    spec: str
+    n: int | None
+    prefix: bool
+    problems: Mapping[str, tuple[float, float]]
+
+
+def measured(
+    strategy: str, spec: str, readings: Iterable[tuple[str, bool, float]], *, n: int | None = None, prefix: bool = False
+) -> Measured:
+    """Make one of readings: problem, whether the answer is right, thinking tokens; a problem may come in epochs."""
+    epochs: dict[str, list[tuple[bool, float]]] = {}
+    for problem, right, cost in readings:
+        epochs.setdefault(problem, []).append((right, cost))
+    means = {p: (fmean(right for right, _ in of_it), fmean(cost for _, cost in of_it)) for p, of_it in epochs.items()}
+    return Measured(strategy=strategy, spec=spec, n=n, prefix=prefix, problems=means)
+
+
+def compare_at_equal_cost(
+    points: Sequence[Measured], *, repetitions: int = REPETITIONS, seed: int = 0
+) -> list[EqualCost]:
+    """Hold every strategy that has no ``n`` against every one that has, where that costs as much.
+
+    The interval is a percentile bootstrap over problems, of the costs and the place on the curve as well; p-values are
+    adjusted by Holm's rule for all comparisons that are returned. ``single`` is neither side: it is a point, and has
+    comparisons of its own.
+
+    Args:
+        points: every point of a run.
+        repetitions: resamples of the problems.
+        seed: of the resamples.
+    """
+    lone = [m for m in points if m.n is None and m.strategy != "single"]
+    found: list[EqualCost] = []
+    for mine in lone:
+        for curve in _curves(points).values():
+            common = sorted(set(mine.problems).intersection(*(m.problems for m in curve)))
+            if common:
+                found.append(_held_against(mine, curve, common, repetitions, seed))
+    adjusted = holm([c.p for c in found])
+    return [replace(c, p_holm=p) for c, p in zip(found, adjusted, strict=True)]
+
+
+def _curves(points: Sequence[Measured]) -> dict[str, list[Measured]]:
+    """The points of each strategy that has an ``n``; of runs that were read at prefixes, of the longest."""
+    curves: dict[str, list[Measured]] = {}
+    for point in points:
+        if point.n is not None:
+            curves.setdefault(point.strategy, []).append(point)
+    for strategy, of_it in curves.items():
+        longest = max(of_it, key=lambda m: m.n or 0)
+        if longest.prefix:
+            curves[strategy] = [m for m in of_it if m.spec == longest.spec]
+    return curves
+
+
+def _held_against(
+    mine: Measured, curve: Sequence[Measured], common: Sequence[str], repetitions: int, seed: int
+) -> EqualCost:
+    """Compare on the problems that all have. Arrays are (problems,) for this one, (problems, points) for the curve."""
+    right, cost = np.array([mine.problems[p] for p in common]).T
+    table = np.array([[m.problems[p] for m in curve] for p in common])
+    order: list[int] = np.argsort(table[:, :, 1].mean(axis=0), kind="stable").tolist()
+    curve, table = [curve[i] for i in order], table[:, order]
+    its_right, its_cost = table[:, :, 0], table[:, :, 1]
+
+    spent, prices = float(cost.mean()), np.maximum.accumulate(its_cost.mean(axis=0))
+    place = _place(spent, prices)
+    low, weight = min(int(place), len(curve) - 1), place - int(place)
+    high = low + 1 if weight else low
+    between = (1 - weight) * its_right[:, low] + weight * its_right[:, high]
+    paired = paired_difference(
+        {p: [a] for p, a in zip(common, right.tolist(), strict=True)},
+        {p: [b] for p, b in zip(common, between.tolist(), strict=True)},
+    )
+    bottom, top, p = paired.low, paired.high, paired.p
+    if paired.method == "t":  # else all differ alike, and resamples would claim certainty
+        differences = _resampled(np.column_stack([right, cost]), its_right, its_cost, repetitions, seed)
+        bottom, top = (float(x) for x in np.quantile(differences, [0.025, 0.975]))
+        tail = min(float((differences <= 0).mean()), float((differences >= 0).mean()))
+        p = min(1.0, max(2 * tail, 1 / repetitions))
+    return EqualCost(
+        strategy=mine.strategy,
+        spec=mine.spec,
+        against=curve[0].strategy,
+        settings=(f"n={curve[low].n}", f"n={curve[high].n}")[: 2 if high > low else 1],
+        where="equal" if prices[0] <= spent <= prices[-1] else "dearer" if spent < prices[0] else "cheaper",
+        n=len(common),
+        cost=spent,
+        its_cost=float(np.clip(spent, prices[0], prices[-1])),
+        accuracy=float(right.mean()),
+        its_accuracy=float(between.mean()),
+        difference=paired.value,
+        low=bottom,
+        high=top,
+        credible=bottom > 0 or top < 0,
+        p=p,
+        p_holm=p,
+    )
+
+
+def _place(spent: float, prices: Floats) -> float:
+    """Where on a curve something costs as much: 1.25 is a quarter of the way from the second point to the third."""
+    return float(np.interp(spent, prices, np.arange(len(prices), dtype=float)))
+
+
+def _resampled(mine: Floats, its_right: Floats, its_cost: Floats, repetitions: int, seed: int) -> Floats:
+    """Differences on resampled problems, each at the cost that it has there."""
+    rng = np.random.default_rng(seed)
+    n = len(mine)
+    found = np.empty(repetitions)
+    for i in range(repetitions):
+        drawn = rng.multinomial(n, np.full(n, 1 / n)) / n
+        right, spent = drawn @ mine
+        prices = np.maximum.accumulate(drawn @ its_cost)
+        found[i] = right - np.interp(spent, prices, drawn @ its_right)
+    return found
