@@ -79,10 +79,11 @@ class TinyCode(SuiteConfig):
     verifier: ClassVar[str] = "public_tests"
 
     limit: int | None = Field(default=None, ge=1, description="only the first so many problems")
+    skip: int = Field(default=0, ge=0, lt=100, description="leave out so many first: others than with limit")
 
     def load(self) -> Suite:
         """Make the suite; the problems come with the package."""
-        rows = [orjson.loads(line) for line in _DATA.read_bytes().splitlines()][: self.limit]
+        rows = [orjson.loads(line) for line in _DATA.read_bytes().splitlines()][self.skip :][: self.limit]
         info = {**self.about, "source": "written for this project", "problems": len(rows)}
         return Suite("tiny_code", [_problem(row) for row in rows], info, grader=TestsGrader())
 

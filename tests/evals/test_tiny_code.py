@@ -41,6 +41,14 @@ def passed(program: str, tests: list[tuple[str, str]]) -> list[bool]:
     return results
 
 
+def test_two_halves_are_all_of_it_and_as_mixed(suite: Suite) -> None:
+    first, second = load_suite("tiny_code:limit=50").problems, load_suite("tiny_code:skip=50").problems
+    assert [p.query.id for p in (*first, *second)] == [p.query.id for p in suite.problems]
+    levels = [Counter(p.query.tags["level"] for p in half) for half in (first, second)]
+    assert all(abs(levels[0][level] - levels[1][level]) <= 1 for level in ("easy", "medium", "hard"))
+    assert len(load_suite("tiny_code:skip=90,limit=5").problems) == 5
+
+
 # -- the data
 
 
