@@ -21,9 +21,6 @@ from ttc.statistics import holm, paired_difference
 
 __all__ = ["Measured", "compare_at_equal_cost", "measured"]
 
-REPETITIONS = 4_000
-"""Resamples of the problems behind an interval."""
-
 Floats = NDArray[np.float64]
 
 
@@ -58,18 +55,16 @@ def measured(
 
 
 def compare_at_equal_cost(
-    points: Sequence[Measured], *, repetitions: int = REPETITIONS, seed: int = 0
+    points: Sequence[Measured],
 ) -> list[EqualCost]:
     """Hold every strategy that has no ``n`` against every one that has, where that costs as much.
 
-    The interval is a percentile bootstrap over problems, of the costs and the place on the curve as well; p-values are
-    adjusted by Holm's rule for all comparisons that are returned. ``single`` is neither side: it is a point, and has
-    comparisons of its own.
+    The interval is a paired t interval over problems, linearised in the costs, by which the place on the curve varies
+    as well; p-values are adjusted by Holm's rule for all comparisons that are returned. ``single`` is neither side: it
+    is one point, and has comparisons of its own.
 
     Args:
         points: every point of a run.
-        repetitions: resamples of the problems.
-        seed: of the resamples.
     """
     lone = [m for m in points if m.n is None and m.strategy != "single"]
     found: list[EqualCost] = []
@@ -77,7 +72,7 @@ def compare_at_equal_cost(
         for curve in _curves(points).values():
             common = sorted(set(mine.problems).intersection(*(m.problems for m in curve)))
             if common:
-                found.append(_held_against(mine, curve, common, repetitions, seed))
+                found.append(_held_against(mine, curve, common))
     adjusted = holm([c.p for c in found])
     return [replace(c, p_holm=p) for c, p in zip(found, adjusted, strict=True)]
 
@@ -95,9 +90,7 @@ def _curves(points: Sequence[Measured]) -> dict[str, list[Measured]]:
     return curves
 
 
-def _held_against(
-    mine: Measured, curve: Sequence[Measured], common: Sequence[str], repetitions: int, seed: int
-) -> EqualCost:
+def _held_against(mine: Measured, curve: Sequence[Measured], common: Sequence[str]) -> EqualCost:
     """Compare on the problems that all have. Arrays are (problems,) for this one, (problems, points) for the curve."""
     right, cost = np.array([mine.problems[p] for p in common]).T
     table = np.array([[m.problems[p] for m in curve] for p in common])
@@ -106,20 +99,16 @@ def _held_against(
     its_right, its_cost = table[:, :, 0], table[:, :, 1]
 
     spent, prices = float(cost.mean()), np.maximum.accumulate(its_cost.mean(axis=0))
-    place = _place(spent, prices)
-    low, weight = min(int(place), len(curve) - 1), place - int(place)
+    place = float(np.interp(spent, prices, np.arange(len(curve), dtype=float)))
+    low, weight = int(place), place - int(place)
     high = low + 1 if weight else low
     between = (1 - weight) * its_right[:, low] + weight * its_right[:, high]
-    paired = paired_difference(
-        {p: [a] for p, a in zip(common, right.tolist(), strict=True)},
-        {p: [b] for p, b in zip(common, between.tolist(), strict=True)},
-    )
-    bottom, top, p = paired.low, paired.high, paired.p
-    if paired.method == "t":  # else all differ alike, and resamples would claim certainty
-        differences = _resampled(np.column_stack([right, cost]), its_right, its_cost, repetitions, seed)
-        bottom, top = (float(x) for x in np.quantile(differences, [0.025, 0.975]))
-        tail = min(float((differences <= 0).mean()), float((differences >= 0).mean()))
-        p = min(1.0, max(2 * tail, 1 / repetitions))
+    # Where this one happens to cost more, the place moves up the curve: a problem counts with what its cost is worth.
+    slope = 0.0
+    if high > low:
+        slope = float((its_right[:, high] - its_right[:, low]).mean() / (prices[high] - prices[low]))
+    its_spent = (1 - weight) * its_cost[:, low] + weight * its_cost[:, high]
+    found = paired_difference(_scores(common, right - slope * cost), _scores(common, between - slope * its_spent))
     return EqualCost(
         strategy=mine.strategy,
         spec=mine.spec,
@@ -131,28 +120,14 @@ def _held_against(
         its_cost=float(np.clip(spent, prices[0], prices[-1])),
         accuracy=float(right.mean()),
         its_accuracy=float(between.mean()),
-        difference=paired.value,
-        low=bottom,
-        high=top,
-        credible=bottom > 0 or top < 0,
-        p=p,
-        p_holm=p,
+        difference=found.value,
+        low=found.low,
+        high=found.high,
+        credible=found.credible,
+        p=found.p,
+        p_holm=found.p,
     )
 
 
-def _place(spent: float, prices: Floats) -> float:
-    """Where on a curve something costs as much: 1.25 is a quarter of the way from the second point to the third."""
-    return float(np.interp(spent, prices, np.arange(len(prices), dtype=float)))
-
-
-def _resampled(mine: Floats, its_right: Floats, its_cost: Floats, repetitions: int, seed: int) -> Floats:
-    """Differences on resampled problems, each at the cost that it has there."""
-    rng = np.random.default_rng(seed)
-    n = len(mine)
-    found = np.empty(repetitions)
-    for i in range(repetitions):
-        drawn = rng.multinomial(n, np.full(n, 1 / n)) / n
-        right, spent = drawn @ mine
-        prices = np.maximum.accumulate(drawn @ its_cost)
-        found[i] = right - np.interp(spent, prices, drawn @ its_right)
-    return found
+def _scores(problems: Sequence[str], values: Floats) -> dict[str, list[float]]:
+    return {problem: [value] for problem, value in zip(problems, values.tolist(), strict=True)}

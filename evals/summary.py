@@ -117,7 +117,7 @@ class EqualCost:
         accuracy: share of right answers.
         its_accuracy: that of the fixed one there.
         difference: this one's accuracy less that of the fixed one.
-        low: lower end of the 95% interval, by bootstrap over problems.
+        low: lower end of the 95% interval.
         high: upper end.
         credible: the interval excludes zero.
         p: two-sided p-value.
@@ -155,7 +155,7 @@ class EqualCost:
         if self.where == "equal":
             return at
         end = "most" if self.where == "cheaper" else "least"
-        ratio = f" for {self.its_cost / self.cost:.2g} times the tokens" if self.cost else ""
+        ratio = f" {self.its_cost / self.cost:.2f} of the tokens" if self.cost else ""
         return f"{at}, its {end},{ratio}".rstrip(",")
 
 

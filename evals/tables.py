@@ -103,7 +103,7 @@ def _at_equal_cost(c: EqualCost) -> str:
     """Say in a line how a strategy does against a fixed one that costs as much."""
     figures = f"{100 * c.difference:+.1f} [{100 * c.low:+.1f}, {100 * c.high:+.1f}]"
     how = "at equal cost" if c.where == "equal" else "at the nearest cost"
-    return f"{c.strategy} against {c.against} {how} ({c.cost:,.0f} thinking tokens, {c.place}): {figures}: {c.verdict}"
+    return f"{c.strategy} against {c.against} {how} ({c.cost:,.0f} tokens; {c.place}): {figures}: {c.verdict}"
 
 
 def judging_line(judging: Judging) -> str:

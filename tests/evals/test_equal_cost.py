@@ -16,8 +16,6 @@ from ttc.evals.scaling import summarise
 from ttc.evals.summary import EqualCost, summary_from_json, summary_to_json
 from ttc.evals.tables import footnotes
 
-QUICK = 200
-
 
 def point(strategy: str, right: Sequence[float], cost: float | Sequence[float], n: int | None = None) -> Measured:
     """A point on problems 0, 1, ... with a share of right answers and a cost each."""
@@ -28,7 +26,7 @@ def point(strategy: str, right: Sequence[float], cost: float | Sequence[float], 
 
 
 def only(*points: Measured) -> EqualCost:
-    (found,) = compare_at_equal_cost(points, repetitions=QUICK)
+    (found,) = compare_at_equal_cost(points)
     return found
 
 
@@ -51,8 +49,8 @@ def test_at_the_cost_of_a_point_it_is_that_point() -> None:
 @pytest.mark.parametrize(
     ("cost", "where", "place"),
     [
-        (60, "cheaper", "n=4, its most, for 0.5 times the tokens"),
-        (5, "dearer", "n=1, its least, for 2 times the tokens"),
+        (60, "cheaper", "n=4, its most, 0.50 of the tokens"),
+        (5, "dearer", "n=1, its least, 2.00 of the tokens"),
         (0, "dearer", "n=1, its least"),
     ],
 )
@@ -77,14 +75,14 @@ def test_only_problems_that_all_points_have_are_compared() -> None:
 
 def test_strategies_without_a_problem_in_common_are_not_compared() -> None:
     other = Measured(strategy="adaptive", spec="adaptive", n=None, prefix=False, problems={"x": (1.0, 10.0)})
-    assert compare_at_equal_cost([other, *VOTE], repetitions=QUICK) == []
+    assert compare_at_equal_cost([other, *VOTE]) == []
 
 
 def test_each_that_has_no_n_meets_each_that_has_one_and_single_meets_nobody() -> None:
     right = [1, 0, 1, 0]
     lone = [point(name, right, 20) for name in ("single", "adaptive", "converge")]
     fixed = [point("knockout", right, 10 * n, n) for n in (2, 4)]
-    found = compare_at_equal_cost([*lone, *fixed, *VOTE], repetitions=QUICK)
+    found = compare_at_equal_cost([*lone, *fixed, *VOTE])
     assert [(c.strategy, c.against) for c in found] == [
         (name, against) for name in ("adaptive", "converge") for against in ("knockout", "majority")
     ]
@@ -102,21 +100,31 @@ def test_points_that_cost_the_same_are_one_place() -> None:
     assert (found.where, found.its_cost) == ("equal", 10)
 
 
-def test_the_interval_is_about_as_wide_as_a_paired_one_and_covers() -> None:
+def test_the_interval_is_that_of_resampled_problems_costs_included() -> None:
     rng = np.random.default_rng(3)
     n = 300
     p = rng.beta(1, 1, n)
-    mine, one, two = ((rng.random(n) < p).astype(float).tolist() for _ in range(3))
     cost = rng.exponential(20, n)
-    points = (
-        point("adaptive", mine, (cost * 1.5).tolist()),
-        point("majority", one, cost.tolist(), 1),
-        point("majority", two, (cost * 2).tolist(), 2),
+    # The curve is steep, so that what a problem costs moves the place on it.
+    mine, one = ((rng.random(n) < p / 2).astype(float) for _ in range(2))
+    two = (rng.random(n) < (1 + p) / 2).astype(float)
+    spent = cost * 1.5 * rng.uniform(0.2, 1.8, n)
+    found = only(
+        point("adaptive", mine.tolist(), spent.tolist()),
+        point("majority", one.tolist(), cost.tolist(), 1),
+        point("majority", two.tolist(), (cost * 2).tolist(), 2),
     )
-    (found,) = compare_at_equal_cost(points, repetitions=2000)
-    se = np.std(np.array(mine) - (np.array(one) + np.array(two)) / 2, ddof=1) / np.sqrt(n)
-    assert found.high - found.low == pytest.approx(2 * 1.96 * se, rel=0.15)
-    assert found.low < 0 < found.high
+    resampled: list[float] = []
+    for _ in range(2000):
+        i = rng.integers(0, n, n)
+        weight = min(max(float(spent[i].mean() / cost[i].mean()) - 1, 0), 1)
+        there = (1 - weight) * one[i].mean() + weight * two[i].mean()
+        resampled.append(float(mine[i].mean() - there))
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    assert found.low == pytest.approx(low, abs=0.01)
+    assert found.high == pytest.approx(high, abs=0.01)
+    plain = 2 * 1.96 * np.std(mine - (one + two) / 2, ddof=1) / np.sqrt(n)
+    assert found.high - found.low > 1.1 * plain  # costs count
 
 
 def test_what_is_better_on_most_problems_is_credibly_so_also_among_several() -> None:
@@ -165,7 +173,7 @@ def test_a_run_with_such_a_strategy_says_it_in_its_summary_and_under_its_table()
     assert (found.accuracy, found.its_accuracy) == (0.75, 0)
     assert summary_from_json(summary_to_json(summary)) == summary
     (line,) = [note for note in footnotes(summary) if "equal cost" in note]
-    assert line.startswith("adaptive against majority at equal cost (18 thinking tokens, n=2): +75.0 [")
+    assert line.startswith("adaptive against majority at equal cost (18 tokens; n=2): +75.0 [")
     assert line.endswith("above majority")
 
 
