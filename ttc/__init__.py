@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ttc.adaptive.policy import Policy
     from ttc.budget import Budget, Price
     from ttc.errors import (
         BadResponse,
@@ -32,8 +33,12 @@ if TYPE_CHECKING:
     from ttc.models.base import Model
     from ttc.models.fleet import Fleet
     from ttc.models.population import Population
+    from ttc.models.recorded import Recorded
     from ttc.models.simulated import Simulated
     from ttc.models.vllm_server import VLLMServer
+    from ttc.pacing import Pace
+    from ttc.pool_files import read_pool, write_pool
+    from ttc.pools import Pool, replay_model
     from ttc.session import Session
     from ttc.solve import solve, solve_many
     from ttc.steps import Solution
@@ -76,9 +81,13 @@ __all__ = [
     "Model",
     "ModelError",
     "Outcome",
+    "Pace",
+    "Policy",
+    "Pool",
     "Population",
     "Price",
     "Query",
+    "Recorded",
     "Request",
     "RequestRejected",
     "RunError",
@@ -101,9 +110,12 @@ __all__ = [
     "__version__",
     "plan",
     "plan_from",
+    "read_pool",
+    "replay_model",
     "solve",
     "solve_many",
     "wrap",
+    "write_pool",
 ]
 
 #: where a name lives that is not an error (those are all in ttc.errors)
@@ -128,6 +140,11 @@ _HOMES = {
     **dict.fromkeys(("Comparator", "Critic", "StepScorer", "Verdict", "Verifier"), "ttc.verifier"),
     **dict.fromkeys(("solve", "solve_many"), "ttc.solve"),
     "Fleet": "ttc.models.fleet",
+    "Pace": "ttc.pacing",
+    "Policy": "ttc.adaptive.policy",
+    "Recorded": "ttc.models.recorded",
+    **dict.fromkeys(("Pool", "replay_model"), "ttc.pools"),
+    **dict.fromkeys(("read_pool", "write_pool"), "ttc.pool_files"),
     "Ledger": "ttc.ledger",
     "Model": "ttc.models.base",
     "Population": "ttc.models.population",
