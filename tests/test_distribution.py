@@ -137,7 +137,7 @@ def test_every_name_of_the_front_door_opens_without_extras(clean: Clean):
 def test_declared_names_load_without_extras(clean: Clean):
     code = (
         "from ttc import registry\n"
-        "for what in ('strategy', 'verifier', 'comparator', 'answer type', 'suite', 'tool'):\n"
+        "for what in ('strategy', 'verifier', 'comparator', 'answer type', 'suite', 'tool', 'allocation'):\n"
         "    for name in registry.names(what): registry.load(what, name); print(what, name)\n"
     )
     declared = PYPROJECT["project"]["entry-points"]
