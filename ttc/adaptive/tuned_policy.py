@@ -25,6 +25,9 @@ from ttc.strategy import make_strategy
 
 __all__ = ["Tuning", "tune_policy"]
 
+_NOT_GENERATED = frozenset({"prompt_tokens", "cached_tokens", "calls", "seconds"})
+"""What else a pool's cost counts, beside generated tokens by kind of call."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
@@ -77,7 +80,8 @@ def tune_policy(
     pools = list({id(pool): pool for pool in bench.pools if not _is_cut(pool, bench.pools)}.values())
     recording = sum((Counter(dict(pool.cost)) for pool in pools), Counter[str]())
     saved = float(np.average(fixed.cost - shown.results.cost, weights=bench.weights))
-    spent = sum(n for kind, n in recording.items() if kind != "seconds")
+    # Like thinking tokens, what was generated: prompts are read by every strategy, and are not in what is saved.
+    spent = sum(n for kind, n in recording.items() if kind not in _NOT_GENERATED)
     estimator = fitted.estimator
     base = bench.ways[fitted.base]
     unit = {"tokens": "thinking tokens"}.get(bench.unit, bench.unit)
@@ -92,6 +96,7 @@ def tune_policy(
             estimator=settings.estimator,
             probe=fitted.probe,
             cap=int(base.thinking) if base.thinking.isdigit() else None,
+            thinking="" if base.thinking.isdigit() else base.thinking,
             model=base.model,
             verifier=estimator.verifier if estimator is not None and settings.estimator == "verifier" else "",
         ),
