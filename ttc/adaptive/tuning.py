@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -29,6 +31,9 @@ FEWEST = 10
 RATES = 11
 """Going rates that are tried."""
 
+ROOM = NormalDist().inv_cdf(0.95) + NormalDist().inv_cdf(0.8)
+"""Standard errors between a loss and the margin within which it is shown to lie, with a power of .8."""
+
 
 @dataclass(frozen=True, slots=True)
 class Aim:
@@ -36,22 +41,33 @@ class Aim:
 
     Attributes:
         kind: ``cost`` (mean cost of a query, at the most), ``accuracy`` (at the least, at the lowest cost), ``loss``
-            (accuracy that may be lost against the best fixed number of samples), or ``p95_seconds`` (of a query).
+            (accuracy that may be lost against the best fixed number of samples), ``no_worse`` (the margin of a test of
+            non-inferiority to all samples, which is to be passed on as many problems with a power of .8), or
+            ``p95_seconds`` (of a query).
         value: the limit.
     """
 
-    kind: Literal["cost", "accuracy", "loss", "p95_seconds"]
+    kind: Literal["cost", "accuracy", "loss", "no_worse", "p95_seconds"]
     value: float
 
 
 @dataclass(frozen=True, slots=True)
 class FrontierPoint:
-    """What a going rate brings, out of fold: means over problems."""
+    """What a going rate brings, out of fold: means over problems.
+
+    Attributes:
+        rate: the going rate.
+        accuracy: mean over problems.
+        cost: of a query, in the mean.
+        p95_seconds: that 95% of the queries take at the most.
+        margin: the least margin of a test of non-inferiority to all samples that is passed with a power of .8.
+    """
 
     rate: float
     accuracy: float
     cost: float
     p95_seconds: float
+    margin: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +126,9 @@ def choose_rate(points: Sequence[FrontierPoint], aim: Aim, *, best_fixed: float)
                 f"{what} of {aim.value:g} is out of reach: the least that any plan takes is {least:.4g}"
             )
         return max(able, key=lambda p: (p.accuracy, -p.cost)).rate
+    if aim.kind == "no_worse":
+        able = [p for p in points if p.margin <= aim.value]
+        return min(able, key=lambda p: p.cost).rate if able else min(points, key=lambda p: (p.margin, p.cost)).rate
     goal = aim.value if aim.kind == "accuracy" else best_fixed - aim.value
     able = [p for p in points if p.accuracy >= goal]
     if not able and aim.kind == "accuracy":
@@ -128,12 +147,35 @@ def point_of(rate: float, results: Results, problem: NDArray[np.int64]) -> Front
     return FrontierPoint(rate, float(weights @ results.right), float(weights @ results.cost), p95)
 
 
+def margin_of(bench: Bench, paths: Mask, right: Floats) -> float:
+    """The least margin of non-inferiority to all samples of the best way that verdicts on paths leave room to show.
+
+    A one-sided bound at .95 is to lie above it with a power of .8, on as many groups of problems, if the policy loses
+    no more there than here: that is the mean loss and (1.64 + .84) of its standard errors.
+    """
+    problem, groups = bench.problem[paths], np.array(bench.groups)[bench.problem[paths]]
+    whole = max((way.paths.right[paths, -1] for way in bench.ways), key=lambda r: float(_by_problem(r, problem)))
+    _, first, place = np.unique(problem, return_index=True, return_inverse=True)
+    lost = np.bincount(place, whole - right) / np.bincount(place)
+    group = np.unique(groups[first], return_inverse=True)[1]
+    by_group = np.bincount(group, lost) / np.bincount(group)
+    if len(by_group) < 2:
+        return float(by_group.mean())
+    return float(by_group.mean() + ROOM * by_group.std(ddof=1) / sqrt(len(by_group)))
+
+
 def tuned(bench: Bench, train: Mask, settings: Settings, aim: Aim, *, rates: Sequence[float]) -> Fitted:
     """Choose the going rate by cross-validation on some paths, and fit all of them at it; or one for each class."""
     shown = frontier(bench, train, settings, rates=rates, folds=4)
 
     def rate_of(paths: Mask) -> float:
-        points = [point_of(rate, results.of(paths), bench.problem[paths]) for rate, results in shown.items()]
+        points = [
+            replace(
+                point_of(rate, results.of(paths), bench.problem[paths]),
+                margin=margin_of(bench, paths, results.right[paths]),
+            )
+            for rate, results in shown.items()
+        ]
         return choose_rate(points, aim, best_fixed=best_fixed(bench, paths))
 
     whole = fit(bench, train, rate_of(train), settings)
