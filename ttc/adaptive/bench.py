@@ -98,7 +98,7 @@ class Bench:
 
     def estimates(self, estimator: AnyEstimator, way: int, paths: Mask) -> Floats:
         """P(one sample is correct) of some paths, estimated as it would be live: from what the way drew first."""
-        trajectories, pool = self.ways[way].paths, self.pools[way]
+        trajectories, pool = self.ways[way].probing.paths, self.pools[way]
         _, known = self._estimated.setdefault((id(estimator), way), (estimator, {}))
         found: list[float] = []
         for path in np.flatnonzero(paths).tolist():
@@ -161,6 +161,11 @@ async def gather(
             pool = whole if cut is None else whole.at_cut(cut)
             for spec in strategies:
                 made = make_strategy(spec)
+                if named := sorted(made.model_fields_set & {"n", "stop", "wave"}):
+                    raise ConfigurationError(
+                        f"strategy '{spec}': tuning searches how many samples are drawn and when to stop: "
+                        f"leave {', '.join(named)} out"
+                    )
                 needed = "verifier" in made.requires()
                 if needed and not pool.verifiers and (cut is not None or len(pools) > 1):
                     continue  # a verifier scored whole samples, or those of another model
@@ -170,6 +175,10 @@ async def gather(
                         f"strategy '{spec}' needs scores: name the verifier (--verifier); pool '{whole.name}' holds "
                         f"those of: {there}"
                     )
+                passing = needed and scores in pool.pass_fail
+                if passing and "wave" in type(made).model_fields:
+                    # One sample at a time: what a sibling in flight costs when one passes, no path shows.
+                    made = make_strategy(made.spec + (",wave=1" if ":" in made.spec else ":wave=1"))
                 name = "@".join(filter(None, (spec, pool.thinking, whole.model if len(models) > 1 else "")))
                 paths = await replay(
                     pool,
@@ -182,18 +191,23 @@ async def gather(
                 cost = paths.dollars if unit == "dollars" else paths.cost
                 assert cost is not None  # every pool has a price there
                 plain = made.spec == "majority"
-                ways.append(
-                    Way(
-                        name=name,
-                        strategy=made.spec,
-                        verifier=scores if needed else "",
-                        model=whole.model if len(models) > 1 else "",
-                        thinking=pool.thinking if cut is not None or len(pools) > len(models) else "",
-                        paths=paths,
-                        cost=cost,
-                        beta_stops={beta: beta_stops(paths, beta) for beta in BETAS} if plain else {},
-                    )
+                way = Way(
+                    name=name,
+                    strategy=made.spec,
+                    verifier=scores if needed else "",
+                    model=whole.model if len(models) > 1 else "",
+                    thinking=pool.thinking if cut is not None or len(pools) > len(models) else "",
+                    paths=paths,
+                    cost=cost,
+                    beta_stops={beta: beta_stops(paths, beta) for beta in BETAS} if plain else {},
+                    decided=beta_stops(paths, 1.0) if plain else None,
                 )
+                if passing:
+                    voted = await replay(pool, "majority", orders=orders, seed=seed)
+                    cost = voted.dollars if unit == "dollars" else voted.cost
+                    assert cost is not None
+                    way = replace(way, probed=replace(way, paths=voted, cost=cost))
+                ways.append(way)
                 sources.append(pool)
     if not ways:
         raise ConfigurationError("nothing is left to tune: name a strategy that the pools can show, e.g. majority")

@@ -33,6 +33,9 @@ class Way:
         paths: what it did; the paths of all ways of a tuning are of the same problems in the same order.
         cost: of each path after each sample, in the currency of the tuning.
         beta_stops: by confidence, where a plain vote ends by the Beta rule (see :func:`beta_stops`).
+        decided: since when no further sample can change a plain vote of all; None: it is no plain vote.
+        probed: where a sample that passes ends it: a plain vote of the same samples, which is what a probe draws of
+            them. Such a way draws one sample at a time, so that no sibling is in flight when one passes.
     """
 
     name: str
@@ -43,6 +46,13 @@ class Way:
     paths: Trajectories
     cost: Floats
     beta_stops: Mapping[float, NDArray[np.int64]] = field(default_factory=dict[float, NDArray[np.int64]])
+    decided: NDArray[np.int64] | None = None
+    probed: Way | None = None
+
+    @property
+    def probing(self) -> Way:
+        """Itself as a probe draws: whatever passes."""
+        return self.probed or self
 
     def draws_like(self, other: Way) -> bool:
         """Whether samples drawn the one way may be handed on to the other."""
@@ -51,7 +61,11 @@ class Way:
     def of(self, kept: NDArray[np.bool_]) -> Way:
         """The same on these paths alone."""
         stops = {confidence: stop[kept] for confidence, stop in self.beta_stops.items()}
-        return replace(self, paths=self.paths.of(kept), cost=self.cost[kept], beta_stops=stops)
+        decided = None if self.decided is None else self.decided[kept]
+        probed = self.probed and self.probed.of(kept)
+        return replace(
+            self, paths=self.paths.of(kept), cost=self.cost[kept], beta_stops=stops, decided=decided, probed=probed
+        )
 
     def with_prior(self, p: Floats) -> Way:
         """The same with an estimate made before the first sample of each path."""
@@ -151,41 +165,72 @@ def run_plan(plan: Plan, ways: Sequence[Way], *, probe: int = 0, base: int | Non
     """
     way = ways[plan.way]
     handed = bool(probe) and (base is None or way.draws_like(ways[base]))
-    n, points = _stops(plan, way, first=probe if handed else 1)
+    n, points = _stops(plan, way, first=min(probe, way.paths.width) if handed else 0)
     paid = np.maximum(n, min(probe, way.paths.width)) if handed else n
     row = np.arange(len(n))
-    right, cost = way.paths.right[row, n - 1], way.cost[row, paid - 1]
-    seconds = _seconds(way.paths, points, paid)
-    if probe and not handed and base is not None:
-        cost = cost + ways[base].cost[:, probe - 1]
-        seconds = seconds + _seconds(ways[base].paths, (probe,), np.full(len(n), probe))
-    if plan.escalate is not None:
-        right, cost, seconds = _escalated(plan.escalate, ways, way, n, Results(right, cost, paid, seconds))
-    return Results(right, cost, paid, seconds)
+    found = Results(
+        way.paths.right[row, n - 1], way.cost[row, paid - 1], _drawn(way, paid), _seconds(way, points, paid)
+    )
+    if handed:  # all of it is paid, whatever passes
+        asked = min(probe, way.paths.width)
+        found = found._replace(
+            cost=np.maximum(found.cost, way.probing.cost[:, asked - 1]), samples=np.maximum(found.samples, asked)
+        )
+    elif probe and base is not None:
+        first, all_of_it = ways[base].probing, np.full(len(n), probe)
+        found = Results(
+            np.where(_answered(way, n), found.right, first.paths.right[:, probe - 1]),
+            found.cost + first.cost[:, probe - 1],
+            found.samples + _drawn(first, all_of_it),
+            found.seconds + _seconds(first, (probe,), all_of_it),
+        )
+    return found if plan.escalate is None else _escalated(plan.escalate, ways, way, n, found)
 
 
-def _escalated(
-    escalate: Escalate, ways: Sequence[Way], way: Way, n: NDArray[np.int64], so_far: Results
-) -> tuple[Floats, Floats, Floats]:
+def _escalated(escalate: Escalate, ways: Sequence[Way], way: Way, n: NDArray[np.int64], so_far: Results) -> Results:
     row = np.arange(len(n))
     doubtful = escalate.confidence.at(n, way.paths.features[row, n - 1]) < escalate.below
     other = ways[escalate.way]
-    m = escalate.stop.stops(other.paths)
-    right = np.where(doubtful, other.paths.right[row, m - 1], so_far.right)
-    cost = so_far.cost + np.where(doubtful, other.cost[row, m - 1], 0.0)
-    seconds = so_far.seconds + np.where(doubtful, _seconds(other.paths, escalate.stop.points, m), 0.0)
-    return right, cost, seconds
+    m, points = _learned_stops(escalate.stop, other)
+    return Results(
+        np.where(doubtful & _answered(other, m), other.paths.right[row, m - 1], so_far.right),
+        so_far.cost + np.where(doubtful, other.cost[row, m - 1], 0.0),
+        so_far.samples + np.where(doubtful, _drawn(other, m), 0),
+        so_far.seconds + np.where(doubtful, _seconds(other, points, m), 0.0),
+    )
+
+
+def _answered(way: Way, n: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether there is an answer after so many samples; where there is none, an earlier one stands."""
+    return way.paths.features[np.arange(len(n)), n - 1, _SHARE] > 0
+
+
+def _drawn(way: Way, n: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The samples that were drawn by then: what passed has ended a path before."""
+    return np.minimum(n, (way.paths.drawn >= 0).sum(axis=1))
 
 
 def _stops(plan: Plan, way: Way, *, first: int) -> tuple[NDArray[np.int64], tuple[int, ...]]:
     """At how many samples each path ends, and the ends of its waves."""
     paths = way.paths
     if plan.stop is not None:
-        return plan.stop.stops(paths), plan.stop.points
+        return _learned_stops(plan.stop, way)
+    # Where a rule or what passes ends it, one sample at a time: so no sibling is in flight then.
+    singly = tuple(range(max(1, first), max(first, plan.n) + 1))
     if plan.beta is None:
-        return np.full(len(paths.problem), plan.n), tuple(sorted({min(first, plan.n), plan.n}))
-    # One sample at a time; so no sibling is in flight when the rule fires.
-    return way.beta_stops[plan.beta], tuple(range(1, plan.n + 1))
+        return np.full(len(paths.problem), plan.n), singly if way.probed else tuple(
+            sorted({first or singly[-1], singly[-1]})
+        )
+    return way.beta_stops[plan.beta], singly
+
+
+def _learned_stops(stop: LearnedStop, way: Way) -> tuple[NDArray[np.int64], tuple[int, ...]]:
+    """At how many samples each path ends by a learned stop, or since it is decided; and the ends of its waves."""
+    n = stop.stops(way.paths)
+    if way.decided is not None:
+        points = np.array(stop.points)
+        n = np.minimum(n, points[np.searchsorted(points, np.minimum(way.decided, points[-1]))])
+    return n, tuple(range(stop.points[0], stop.points[-1] + 1)) if way.probed else stop.points
 
 
 def beta_stops(paths: Trajectories, confidence: float) -> NDArray[np.int64]:
@@ -206,8 +251,9 @@ def beta_stops(paths: Trajectories, confidence: float) -> NDArray[np.int64]:
     return stop
 
 
-def _seconds(paths: Trajectories, points: Sequence[int], n: NDArray[np.int64]) -> Floats:
+def _seconds(way: Way, points: Sequence[int], n: NDArray[np.int64]) -> Floats:
     """Seconds of each path: the waves up to its end, each as long as its slowest sample."""
+    paths = way.paths
     if paths.seconds is None:
         return np.zeros(len(n))
     total = np.zeros(len(n))
