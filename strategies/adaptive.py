@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,20 +11,18 @@ import orjson
 from pydantic import Field, PrivateAttr
 
 from ttc.adaptive.difficulty import AnyEstimator, read_estimator
-from ttc.adaptive.pace import StopPace
+from ttc.adaptive.pace import LearnedStops, StopPace
 from ttc.adaptive.policy import Policy, check_for
-from ttc.adaptive.policy_rows import Escalation, Row
-from ttc.adaptive.stopping import Confidence, LearnedStop
+from ttc.adaptive.policy_rows import Escalation, Estimation, Row
 from ttc.adaptive.thinking import sampling_with
 from ttc.budget import Budget
 from ttc.errors import BudgetExhausted, ConfigurationError
-from ttc.request import digest
 from ttc.session import Session
 from ttc.strategies.nested import NestedSpec, accepted_by, required_by
 from ttc.strategies.vote import Vote
 from ttc.strategy import Strategy, make_strategy
-from ttc.types import Candidate, Query
-from ttc.verifier import Verifier
+from ttc.types import Candidate, Query, Sampling
+from ttc.verifier import Verifier, refuse_joint
 
 __all__ = ["Adaptive"]
 
@@ -34,8 +33,9 @@ class Adaptive(Strategy):
     The estimate looks at the prompt, or at a probe of a few samples that are drawn first, charged, and handed on. A
     row's learned stop ends it where no further wave is worth its cost at the policy's going rate: when the answer is
     sure, and when the query is hopeless. Where the confidence stays low a row may escalate to another model or more
-    thinking. ``ttc tune`` makes policies; without one a capped prior holds, which is tuned on nothing and says so: a
-    probe of four, whose agreement stands for difficulty.
+    thinking, whose answer stands then, unless it has none. That confidence is learned; in a policy that was written by
+    hand it is the share of the samples that hold the answer. ``ttc tune`` makes policies; without one a capped prior
+    holds, which is tuned on nothing and says so: a probe of four, whose agreement stands for difficulty.
     """
 
     paper: ClassVar[str] = (
@@ -52,6 +52,7 @@ class Adaptive(Strategy):
 
     _policy: Policy = PrivateAttr()
     _estimator: AnyEstimator | None = PrivateAttr()
+    _learned: LearnedStops = PrivateAttr()
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
@@ -61,23 +62,30 @@ class Adaptive(Strategy):
             raise ConfigurationError(f"adaptive: {', '.join(prior)} are of the prior: leave them out beside a policy")
         else:
             self._policy = Policy.read(self.policy, force=self.force)
-        found = self._policy.estimator
-        self._estimator = read_estimator(orjson.dumps(found), where=f"{self.policy}: estimator") if found else None
+        found = self._policy
+        where = str(self.policy)
+        self._estimator = (
+            read_estimator(orjson.dumps(found.estimator), where=f"{where}: estimator") if found.estimator else None
+        )
+        self._learned = LearnedStops.read(found.stops, found.confidence or {}, where=where)
 
     def requires(self) -> frozenset[str]:
-        """What the strategies of the rows cannot work without."""
-        return required_by(*self._specs()) | frozenset({"verifier"} if self._verifiers() else ())
+        """What the strategies of the rows cannot work without; the verifier that a policy names is left to accepts."""
+        needed = required_by(*self._specs())
+        return needed - {"verifier"} if self._verifiers() else needed
 
     def accepts(self, verifier: Verifier | None) -> None:
         """Refuse a verifier that a strategy of a row cannot work with, or that the policy was not tuned with."""
-        accepted_by(verifier, *self._specs())
-        for name in self._verifiers():
-            given = verifier.name if verifier is not None else "none"
+        given = verifier.name if verifier is not None else "none"
+        for name in sorted(self._verifiers()):
             if name.partition(":")[0] != given.partition(":")[0]:
                 raise ConfigurationError(
                     f"{self.policy}: it was tuned with verifier '{name}', and the verifier here is {given}: "
                     f"pass verifier='{name}' (--verifier {name})"
                 )
+        if self._scores_probe:
+            refuse_joint(verifier, by=self.name)
+        accepted_by(verifier, *self._specs())
 
     @property
     def paceable(self) -> bool:
@@ -87,7 +95,12 @@ class Adaptive(Strategy):
     @property
     def content(self) -> str:
         """What the policy's files say, hashed."""
-        return digest(self._policy.model_dump(mode="json")) if self.policy is not None else ""
+        return self._policy.digest() if self.policy is not None else ""
+
+    @property
+    def caveat(self) -> str:
+        """What its policy says of itself where it is not calibrated."""
+        return "" if self._policy.calibrated else f"its policy is {self._policy.label}"
 
     def tuned_on(self, problem: str) -> bool:
         """Whether the policy was tuned on the problem of this query id."""
@@ -113,25 +126,33 @@ class Adaptive(Strategy):
             strategy=row.does,
             policy=policy.label,
         )
+        prior = None if probe else p
+        pace = StopPace(self._learned.stops.get(row.stop), query.answer_type, prior=prior)
+        if row.strategy:
+            await self._run(row, session, pace, probe=probe)
+        else:
+            pace.look_at(probe)
+        if row.escalate is not None:
+            then = row.escalate.model_copy(update={"model": row.escalate.model or row.model})
+            learned = self._learned.confidences.get(row.stop)
+            confidence = pace.confidence(session, learned)
+            by = {} if learned else {"by": "agreement"}
+            session.note("confidence", confidence=round(confidence, 4), below=then.below, **by)
+            if confidence < then.below:
+                stop = self._learned.stops.get(then.stop)
+                await self._run(then, session, StopPace(stop, query.answer_type, prior=prior))
+                return
         if not row.strategy:
-            session.stop_early("the probe's answer is taken")
-            return
-        pace = await self._run(row, query, session, probe=probe, prior=None if probe else p)
-        if row.escalate is not None and (sure := policy.confidence and policy.confidence.get(row.stop)):
-            confidence = pace.confidence(session, Confidence.model_validate(sure))
-            session.note("confidence", confidence=round(confidence, 4), below=row.escalate.below)
-            if confidence < row.escalate.below:
-                await self._run(row.escalate, query, session, prior=None if probe else p)
+            session.stop_early("it gives up" if row.give_up else "the probe's answer is taken")
 
     async def _probe(self, query: Query, session: Session) -> list[Candidate]:
         """Draw the samples that the difficulty is estimated by; their vote is the answer so far."""
         settings = self._policy.difficulty
         if not settings.probe:
             return []
-        sampling = sampling_with(session.sampling, model=settings.model, tokens=settings.cap)
         vote = Vote(query.answer_type, session.rng)
         probe: list[Candidate] = []
-        async with session.within(Budget(), sampling=sampling) as child:
+        async with session.within(Budget(), sampling=_sampling(session, settings)) as child:
             draw = child.sample(n=settings.probe, kind="probe", whole=True, scored=self._scores_probe)
             async with draw as samples:
                 async for candidate in samples:
@@ -155,26 +176,24 @@ class Adaptive(Strategy):
         return vote.agreement(), "agreement of the probe"
 
     async def _run(
-        self,
-        step: Row | Escalation,
-        query: Query,
-        session: Session,
-        *,
-        probe: list[Candidate] | None = None,
-        prior: float | None = None,
-    ) -> StopPace:
-        """Run the strategy of a row or of an escalation, metered by its stop; the probe is handed on if it fits."""
-        learned = self._policy.stops.get(step.stop)
-        pace = StopPace(LearnedStop.model_validate(learned) if learned else None, query.answer_type, prior=prior)
-        settings = self._policy.difficulty
-        sampling = sampling_with(session.sampling, model=step.model, thinking=step.thinking)
-        drawn_alike = sampling == sampling_with(session.sampling, model=settings.model, tokens=settings.cap)
-        hand_on = probe if probe and drawn_alike else ()
+        self, step: Row | Escalation, session: Session, pace: StopPace, *, probe: list[Candidate] | None = None
+    ) -> None:
+        """Run the strategy of a row or of an escalation, metered by its stop; the probe is handed on if it fits.
+
+        Where its own budget refuses it more, what it has proposed by then stands.
+        """
+        sampling = _sampling(session, step)
         strategy = make_strategy(step.strategy)
-        meter = pace if strategy.prefix_valid else None
+        hand_on = probe if probe and sampling == _sampling(session, self._policy.difficulty) else ()
+        if hand_on and "verifier" not in strategy.requires():
+            # Scores of some samples alone would break its ties and move its learned stop, which knows none.
+            hand_on = [replace(candidate, score=None) for candidate in hand_on]
+        meter = pace if strategy.paceable else None
         async with session.within(Budget.parse(step.budget), hand_on=hand_on, pace=meter, sampling=sampling) as child:
-            await strategy.solve(query, child)
-        return pace
+            try:
+                await strategy.solve(session.query, child)
+            except* BudgetExhausted:  # its own, or one of the tasks that it ran
+                session.progress.out_of_budget = True
 
     @property
     def _scores_probe(self) -> bool:
@@ -188,3 +207,11 @@ class Adaptive(Strategy):
     def _specs(self) -> list[str]:
         rows = self._policy.rows
         return [r.strategy for r in rows if r.strategy] + [r.escalate.strategy for r in rows if r.escalate]
+
+
+def _sampling(session: Session, how: Row | Escalation | Estimation) -> Sampling:
+    """How samples of the probe or of a step are drawn; equal settings draw alike."""
+    cap = how.cap if isinstance(how, Estimation) else None
+    found = sampling_with(session.sampling, model=how.model, thinking=how.thinking, tokens=cap)
+    default = session.model_name.partition("+")[0]
+    return replace(found, model="") if found.model == default else found  # it is the one that answers anyway

@@ -33,7 +33,7 @@ class Pace(Protocol):
             session: the query's; ``session.candidate`` is the answer so far. Notes of why a draw ends belong there
                 (``session.stop_early``).
             drawn: what was drawn so far, samples that were handed on among them, with their scores.
-            left: how many more the strategy wants.
+            left: how many more the strategy wants now; where it draws in waves, of a wave.
         """
         ...
 

@@ -57,7 +57,7 @@ class Draw:
         self._request = request  # of several the one with the longest prompt
         self._given = deque(given)
         self._wanted = n - len(given)
-        self._wave = wave or n
+        self._wave = self._most = wave or n
         self._by_finish = by_finish
         self._whole = whole
         self._pace = pace
@@ -126,7 +126,8 @@ class Draw:
             raise StopAsyncIteration
         await self._consumed()
         if self._pace is not None:
-            left = self._wanted - self._issued
+            # A wave that the strategy named itself is the most that it wants now: its own stop looks behind each.
+            left = min(self._most, self._wanted - self._issued)
             self._wave = min(left, await self._pace.next_wave(self._session, self._seen, left))
             if self._wave < 1:
                 raise StopAsyncIteration

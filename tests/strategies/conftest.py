@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import anyio.lowlevel
 
@@ -13,6 +14,8 @@ from ttc.budget import Price
 from ttc.ledger import Ledger
 from ttc.tool import ToolResult
 from ttc.types import Outcome, Query
+
+POLICIES = Path(__file__).parent / "policies"
 
 SPECS = [
     "single",
@@ -37,6 +40,9 @@ SPECS = [
     "converge:step=8,patience=2,thinking=40,answer_tokens=48",
     "adaptive:probe=3",
     "adaptive:probe=3,hard=(knockout:n=6)",
+    f"adaptive:policy={POLICIES / 'learned_stop.toml'}",
+    f"adaptive:policy={POLICIES / 'more_thinking.toml'}",
+    f"adaptive:policy={POLICIES / 'knockout.toml'}",
     "program_of_thought:n=5,tool=last_number",
     "program_of_thought:n=3,repair=2,tool=last_number",
     "beam:n=6,m=3,step_tokens=24,max_steps=4",

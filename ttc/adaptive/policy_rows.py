@@ -101,7 +101,6 @@ class Escalation(PolicyPart):
 
     below: Annotated[StrictFloat, Field(gt=0, le=1)] = Field(description="confidence under which it is done")
     strategy: Annotated[Spec, Field(min_length=1)] = Field(description="strategy to go on with")
-    stop: str = Field(default="", description="as in a row")
     stop: str = Field(default="", description="learned stop that meters its samples; empty: none")
     model: str = Field(default="", description="which model of a fleet; empty: the row's")
     thinking: Thinking = Field(default="", description="as in a row")
@@ -114,7 +113,7 @@ class Escalation(PolicyPart):
 
 
 def _stoppable(stop: str, strategy: str) -> None:
-    if stop and not (strategy and make_strategy(strategy).prefix_valid):
+    if stop and not (strategy and make_strategy(strategy).paceable):
         raise ValueError(
             f"a learned stop needs a strategy that may be stopped after any sample, as majority; '{strategy}' is none"
         )
@@ -155,6 +154,11 @@ class Row(PolicyPart):
         if self.give_up and (self.strategy or self.escalate):
             raise ValueError('a row that gives up returns what the probe says: strategy = "", and no escalation')
         _stoppable(self.stop, self.strategy)
+        if self.escalate and self.strategy and not make_strategy(self.strategy).paceable:
+            raise ValueError(
+                "whether to escalate is judged by how far the samples agree, and of those that "
+                f"'{self.strategy}' draws nobody else sees all: take one as majority or best_of_n"
+            )
         return self
 
     @property
@@ -174,7 +178,7 @@ class Estimation(PolicyPart):
     )
     cap: Annotated[StrictInt, Field(ge=1)] | None = Field(default=None, description="tokens of one of those samples")
     model: str = Field(default="", description="which model of a fleet draws them; empty: the first one")
-    model: str = Field(default="", description="which model of a fleet draws them; empty: the first one")
+    thinking: Thinking = Field(default="", description="as in a row, of those samples")
     verifier: str = Field(default="", description="what scores the probe")
 
     @field_validator("estimator", mode="before")

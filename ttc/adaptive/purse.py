@@ -68,6 +68,8 @@ class Purse:
         _, samples, tokens = self._known.get(who, (session, 0, 0))
         self._promised.pop(who, None)
         spent = self.spent_by(session)
+        if len(drawn) < samples:
+            samples = 0  # a draw of its own: the query has gone on to another model, or to more thinking
         self.samples += len(drawn) - samples
         self._tokens += spent - tokens
         self._known[who] = (session, len(drawn), spent)

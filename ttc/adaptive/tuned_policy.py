@@ -205,12 +205,8 @@ def _row(bench: Bench, plan: Plan, name: str, difficulty: tuple[float, float], r
     )
 
 
-def _used(fitted: Fitted) -> list[Plan]:
-    return list({plan.kind: plan for plan in fitted.rows.values()}.values())
-
-
 def _stops(fitted: Fitted, bench: Bench) -> Iterator[tuple[str, dict[str, Any]]]:
-    for plan in _used(fitted):
+    for plan in fitted.rows.values():
         if plan.stop is not None:
             yield _stop_name(bench, plan), plan.stop.model_dump(mode="json")
         if plan.escalate is not None:
@@ -219,7 +215,7 @@ def _stops(fitted: Fitted, bench: Bench) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def _confidences(fitted: Fitted, bench: Bench) -> Iterator[tuple[str, dict[str, Any]]]:
-    for plan in _used(fitted):
+    for plan in fitted.rows.values():
         if plan.escalate is not None:
             yield _stop_name(bench, plan), plan.escalate.confidence.model_dump(mode="json")
 

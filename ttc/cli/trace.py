@@ -157,7 +157,8 @@ def _pace(event: Event) -> str:
 
 def _confidence(event: Event) -> str:
     verdict = "escalate" if event["confidence"] < event["below"] else "done"
-    return f"confidence {event['confidence']:.2f}, escalation below {event['below']:.2f}: {verdict}"
+    by = f" by {event['by']}" if event.get("by") else ""
+    return f"confidence {event['confidence']:.2f}{by}, escalation below {event['below']:.2f}: {verdict}"
 
 
 def _attempt(event: Event) -> str:

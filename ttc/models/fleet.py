@@ -7,15 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from ttc.budget import Price
 from ttc.errors import ConfigurationError
 from ttc.ledger import Ledger
-from ttc.models.base import LiveModel, SampleStream
+from ttc.models.base import Model, SampleStream
 from ttc.models.stream import LiveStream
 from ttc.types import Request, Sample
 
-__all__ = ["Fleet"]
+__all__ = ["Fleet", "FleetModel"]
+
+
+class FleetModel(Model, Protocol):
+    """What a fleet is made of: any live model, or recorded samples of one."""
+
+    async def complete(self, request: Request, ledger: Ledger, is_head: Callable[[], bool]) -> list[Sample]:
+        """Answer one request under a ledger; ``is_head`` says whether it is the oldest one in flight.
+
+        Raises:
+            BudgetExhausted: the ledger refused the call.
+        """
+        ...
 
 
 class Fleet:
@@ -23,13 +36,14 @@ class Fleet:
 
     Use as ``Fleet({"small": VLLMServer(...), "large": VLLMServer(...)})``, each connected before, and draw with
     ``session.sample(n=8, model="large")`` or with a strategy's ``models=small+large``. Budgets in calls, seconds and
-    dollars span all of them; dollars need a price on every model.
+    dollars span all of them; dollars need a price on every model. With recorded samples of several models
+    (:func:`ttc.pools.replay_model`) it replays a cascade: there each call is over at once, and charged whole.
 
     Attributes:
         models: by name.
     """
 
-    def __init__(self, models: Mapping[str, LiveModel]) -> None:
+    def __init__(self, models: Mapping[str, FleetModel]) -> None:
         if not models:
             raise ConfigurationError("a fleet needs at least one model")
         if wrong := [name for name in models if not name or set(name) & set("+@,:()")]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ttc.budget import Price
-from ttc.errors import ConfigurationError
+from ttc.errors import BudgetExhausted, ConfigurationError
 from ttc.ledger import Ledger
 from ttc.models.base import charged_as
 from ttc.models.recorded_stream import RecordedStream
@@ -107,6 +107,18 @@ class Recorded:
             ConfigurationError: what is asked for was not recorded.
         """
         return RecordedStream(self, requests, ledger, by_finish=by_finish)
+
+    async def complete(self, request: Request, ledger: Ledger, is_head: Callable[[], bool]) -> list[Sample]:
+        """Answer one request of a fleet, whose models have no clock in common: it is over at once, and charged whole.
+
+        Raises:
+            BudgetExhausted: the ledger refused the call.
+            ConfigurationError: what is asked for was not recorded.
+        """
+        async with self.open([request], ledger) as stream:
+            async for sample in stream:
+                return [sample]
+        raise BudgetExhausted(f"the budget has no tokens left for a call of kind '{request.kind}'")
 
     async def count_tokens(self, text: str) -> tuple[int, str]:
         """Return the recorded tokens of an answer or of a prompt; 0 where none were recorded: no estimate is made."""
