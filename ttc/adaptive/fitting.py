@@ -114,14 +114,15 @@ def fit(bench: Bench, train: Mask, rate: float, settings: Settings, *, base: int
     ways = bench.ways
     if estimates is not None and not settings.drawn_first:
         ways = tuple(way.with_prior(np.where(train, estimates, 0.5)) for way in ways)
+    firsts = [float(way.cost[train, 0].mean()) for way in ways]  # the same in all parts, so that all try the same plans
     scored: dict[PlanKind, Results] = {}
     for fitted_on, tried_on in parts:
         there = [way.of(tried_on) for way in ways]
-        for plan in _plans(ways, fitted_on, rate, settings, base=base):
+        for plan in _plans(ways, fitted_on, rate, settings, base=base, firsts=firsts):
             found = run_plan(plan, there, probe=settings.drawn_first, base=base)
             scored.setdefault(plan.kind, Results.empty(len(train))).put(tried_on, found)
     chosen = _choose(bench, train, estimates, bounds, scored, rate, settings)
-    final = {plan.kind: plan for plan in _plans(ways, train, rate, settings, base=base)}
+    final = {plan.kind: plan for plan in _plans(ways, train, rate, settings, base=base, firsts=firsts)}
     kind = settings.estimator
     return Fitted(
         rate=rate,
@@ -216,8 +217,10 @@ def _confidence(way: Way, settings: Settings) -> Confidence:
     return Confidence.fit(way.paths, points=points_from(max(1, settings.drawn_first), way.paths.width))
 
 
-def _plans(ways: Sequence[Way], fitted_on: Mask, rate: float, settings: Settings, *, base: int) -> Iterator[Plan]:
-    """All plans, their learned parts fitted on some paths."""
+def _plans(
+    ways: Sequence[Way], fitted_on: Mask, rate: float, settings: Settings, *, base: int, firsts: Sequence[float]
+) -> Iterator[Plan]:
+    """All plans, their learned parts fitted on some paths; ``firsts``: what one sample of each way costs."""
     there = [way.of(fitted_on) for way in ways]
     stops: dict[int, LearnedStop] = {}
     for i, way in enumerate(there):
@@ -230,13 +233,15 @@ def _plans(ways: Sequence[Way], fitted_on: Mask, rate: float, settings: Settings
                 stops[i] = _learn(way, rate, settings, growth)
                 yield Plan(way=i, n=way.paths.width, stop=stops[i])
     if settings.learned:
-        yield from _cascades(there, stops, rate, settings)
+        yield from _cascades(there, stops, rate, settings, firsts=firsts)
 
 
-def _cascades(ways: Sequence[Way], stops: Mapping[int, LearnedStop], rate: float, settings: Settings) -> Iterator[Plan]:
+def _cascades(
+    ways: Sequence[Way], stops: Mapping[int, LearnedStop], rate: float, settings: Settings, *, firsts: Sequence[float]
+) -> Iterator[Plan]:
     """Plans that begin on a cheaper model, or with less thinking, and hand on what stays doubtful."""
     for (i, way), (j, other) in product(enumerate(ways), repeat=2):
-        if way.draws_like(other) or way.cost[:, 0].mean() >= other.cost[:, 0].mean():
+        if way.draws_like(other) or firsts[i] >= firsts[j]:
             continue
         row = np.arange(len(other.paths.problem))
         m = stops[j].stops(other.paths)
