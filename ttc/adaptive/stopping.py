@@ -24,7 +24,7 @@ __all__ = ["Confidence", "LearnedStop", "Linear", "points_from"]
 
 Floats = NDArray[np.float64]
 
-RIDGE = 8.0
+RIDGE = 4.0
 """Shrinks the regressions, in problems: on standardised features that many problems without any signal."""
 
 _AT = {name: i for i, name in enumerate(EVIDENCE)}

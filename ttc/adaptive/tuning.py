@@ -150,8 +150,8 @@ def point_of(rate: float, results: Results, problem: NDArray[np.int64]) -> Front
 def margin_of(bench: Bench, paths: Mask, right: Floats) -> float:
     """The least margin of non-inferiority to all samples of the best way that verdicts on paths leave room to show.
 
-    A one-sided bound at .95 is to lie above it with a power of .8, on as many groups of problems, if the policy loses
-    no more there than here: that is the mean loss and (1.64 + .84) of its standard errors.
+    A one-sided bound at .95 is to lie above it with a power of .8, on as many groups of problems as all pools hold, if
+    the policy loses no more there than here: that is the mean loss and (1.64 + .84) of its standard errors.
     """
     problem, groups = bench.problem[paths], np.array(bench.groups)[bench.problem[paths]]
     whole = max((way.paths.right[paths, -1] for way in bench.ways), key=lambda r: float(_by_problem(r, problem)))
@@ -161,7 +161,7 @@ def margin_of(bench: Bench, paths: Mask, right: Floats) -> float:
     by_group = np.bincount(group, lost) / np.bincount(group)
     if len(by_group) < 2:
         return float(by_group.mean())
-    return float(by_group.mean() + ROOM * by_group.std(ddof=1) / sqrt(len(by_group)))
+    return float(by_group.mean() + ROOM * by_group.std(ddof=1) / sqrt(len(set(bench.groups))))
 
 
 def tuned(bench: Bench, train: Mask, settings: Settings, aim: Aim, *, rates: Sequence[float]) -> Fitted:
