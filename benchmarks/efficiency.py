@@ -6,11 +6,13 @@ Strategies are replayed on recorded samples by their own code (``ttc.adaptive.re
 problem in several seeded orders. The policy is cross-validated: nothing of it, its going rate included, was chosen on
 the problems that it is measured on, and probes are charged. Two ratios decide: cost at full N over the policy's, and
 cost of the cheapest fixed N with at least the policy's accuracy over the policy's; with both, the policy has to be
-non-inferior to full N by two points. Where a pool cannot give them, the oracle-bin policy says what difficulty alone
-is worth: it knows the bin of pass@1, and never an answer.
+non-inferior to full N by two points. Tuning aims at that: at the cheapest rate at which, out of fold, as many problems
+have a power of .8 to show it; the rule is the same for all pools. Where a pool cannot give them, the oracle-bin policy
+says what difficulty alone is worth: it knows the bin of pass@1, and never an answer.
 
 Pools: otis_aime over its runs and codet (recorded), GSM8K-like, short-answer and AIME-like populations (simulated, see
-benchmarks/populations.py), cascades of two models of otis_aime in dollars, and any pool of ``ttc record`` (``--pool``).
+benchmarks/populations.py), cascades of two models of otis_aime in dollars or FLOPs, and any pool of ``ttc record``
+(``--pool``). A policy tuned on half of the models of otis_aime is also tried on the other half.
 """
 
 from __future__ import annotations
@@ -25,8 +27,11 @@ from pathlib import Path
 import anyio
 import numpy as np
 import orjson
-from efficiency_case import TUNED, Case, curves_table, solve_case, targets_table
-from pools_of_data import cascades, codet, halves, otis, rows_of
+from cascades_of_data import cascades
+from efficiency_case import TUNED, Case, ProbeCost, solve_case
+from efficiency_tables import curves_table, probes_table, targets_table
+from efficiency_transfer import across_models, transfer_table
+from pools_of_data import codet, halves, otis, rows_of
 from populations import aime_like, gsm8k_like, short_answers, truth
 from rich.console import Console
 
@@ -40,6 +45,7 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "recorded"
 POOL = "the pool's own pass@1: the samples of the path are among those, which makes it a little too good"
 APART = "samples that are on no path"
 BEST_OF_N = ("majority", "best_of_n")
+ACROSS = "otis-across-models"
 
 
 def simulated(pool: Pool, *, orders: int = 8, verifier: str = "") -> Case:
@@ -91,7 +97,7 @@ def cases(data: Path, pools: Sequence[Path]) -> Iterator[tuple[str, Callable[[],
         yield "codet-half", lambda: apart(codet(rows_of(programs)), orders=4, verifier="gen_pass_rate")
     if file.exists() and meta.exists():
         for i, pair in enumerate(cascades(rows_of(file), orjson.loads(meta.read_bytes())["runs"])):
-            unit = "dollars, tokens estimated" if pair.estimated else "dollars"
+            unit = f"{pair.unit}, tokens estimated" if pair.estimated else pair.unit
             both = dataclasses.replace(
                 recorded(pair.large, orders=16),
                 name=f"cascade {pair.name}",
@@ -127,16 +133,26 @@ def main() -> None:
     args = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 200)
     rows: list[Ratios] = []
+    probes: list[ProbeCost] = []
     for name, make in cases(args.data, args.pool):
         if args.only and name not in args.only:
             continue
         found = anyio.run(partial(solve_case, make(), estimators=args.estimator or ["none"], seed=args.seed))
         rows += found.verdicts
+        probes += found.probes
         console.print(curves_table(found))
         console.print(f"[dim]{name}: {found.seconds:.0f} s[/dim]\n")
+    runs = args.data / "otis_aime.jsonl.gz"
+    if runs.exists() and (not args.only or ACROSS in args.only):
+        found = anyio.run(partial(across_models, otis(rows_of(runs), width=8), seed=args.seed))
+        console.print(transfer_table(found), "")
+        if args.only == [ACROSS]:
+            return
     if not rows:
         sys.exit("no case of that name, or no data: see --help")
     console.print(ratios_table(rows))
+    if probes:
+        console.print(probes_table(probes))
     console.print(targets_table([r for r in rows if r.policy.startswith(TUNED)]))
     for note in ratios_notes(rows):
         console.print(f"- {note}", markup=False, highlight=False)

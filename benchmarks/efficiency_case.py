@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
 from ttc.adaptive.bench import Bench, gather
 from ttc.adaptive.classes import AnyClasses
 from ttc.adaptive.fitting import Settings
-from ttc.adaptive.plans import Way, beta_stops
-from ttc.adaptive.tuning import Aim, cross_validated
+from ttc.adaptive.plans import Results, Way, beta_stops
+from ttc.adaptive.tuning import Aim, CrossValidated, cross_validated
 from ttc.evals.economics import (
     CostCurve,
     Measured,
@@ -29,13 +28,21 @@ from ttc.evals.economics import (
 from ttc.evals.economics.verdict import measured_policy
 from ttc.pools import Pool
 
-__all__ = ["TUNED", "Case", "Found", "curves_table", "solve_case", "targets_table"]
+__all__ = [
+    "AIM",
+    "TUNED",
+    "Case",
+    "Found",
+    "ProbeCost",
+    "probe_cost",
+    "solve_case",
+]
 
 Floats = NDArray[np.float64]
 
 TUNED = "adaptive"
-LOSS = 0.01
-"""Accuracy that tuning may give up against the best fixed N; the margin of the verdict is twice as much."""
+AIM = Aim("no_worse", 0.02)
+"""The same for all pools: the cheapest rate at which as many problems have a power of .8 to show the margin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +74,43 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a case came to: curves by strategy, the oracle's frontier, and a verdict per policy."""
+    """What a case came to: curves by strategy, the oracle's frontier, a verdict per policy, and what probes cost."""
 
     case: str
     curves: dict[str, Measured]
     oracle: OracleFrontier
     verdicts: tuple[Ratios, ...]
+    probes: tuple[ProbeCost, ...]
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeCost:
+    """What a probe costs beyond what is spent anyway, against what its policy saves. Means per query.
+
+    Attributes:
+        pool: name of it.
+        policy: that probes.
+        unit: of the costs.
+        samples: of the probe.
+        extra: cost of those samples of the probe that the policy tuned without one, on the same path, does not draw.
+        saved_full: what the policy saves against full N.
+        saved_cheapest: what it saves against the cheapest fixed N of at least its accuracy (full N where none has it).
+    """
+
+    pool: str
+    policy: str
+    unit: str
+    samples: int
+    extra: float
+    saved_full: float
+    saved_cheapest: float
+
+    @property
+    def share(self) -> float:
+        """Of the smaller saving; infinite where nothing is saved."""
+        saved = min(self.saved_full, self.saved_cheapest)
+        return self.extra / saved if saved > 0 else float("inf")
 
 
 async def solve_case(
@@ -104,7 +141,8 @@ async def solve_case(
     fixed = fixed_curve(whole)
     oracle = oracle_bin_policy(whole, case.known, source=case.source, seed=seed)
     beta = next(_beta(way, p) for way, p in zip(reversed(bench.ways), reversed(paths), strict=True) if way.beta_stops)
-    policies = [(beta, None), *(_tuned(bench, case, kind, seed=seed) for kind in estimators)]
+    tuned = {kind: _tuned(bench, kind, seed=seed) for kind in estimators}
+    policies = [(beta, None), *(_policy(found, bench, case, kind) for kind, found in tuned.items())]
     verdicts = tuple(
         compare(
             fixed,
@@ -118,11 +156,26 @@ async def solve_case(
         )
         for result, frontier in policies
     )
+    probes: list[ProbeCost] = []
+    if len(case.pools) == 1:  # a probe of one model is not handed on to another: there all of it is extra
+        without = tuned.get("none") or (_tuned(bench, "none", seed=seed) if _PROBING & set(estimators) else None)
+        probes = [
+            probe_cost(bench, without.results, row)
+            for kind, row in zip(estimators, verdicts[1:], strict=True)
+            if kind in _PROBING and without is not None
+        ]
     names = [
         way.name if len(case.pools) == 1 else f"{n}: {way.name}" for way, n in zip(bench.ways, _SIZES, strict=False)
     ]
     curves = {name: fixed_curve(p) for name, p in zip(names, paths, strict=True)}
-    return Found(case=case.name, curves=curves, oracle=oracle, verdicts=verdicts, seconds=time.perf_counter() - start)
+    return Found(
+        case=case.name,
+        curves=curves,
+        oracle=oracle,
+        verdicts=verdicts,
+        probes=tuple(probes),
+        seconds=time.perf_counter() - start,
+    )
 
 
 _SIZES = ("small", "large", "", "")
@@ -142,9 +195,12 @@ def _beta(way: Way, paths: Paths) -> PolicyResult:
     )
 
 
-def _tuned(bench: Bench, case: Case, estimator: str, *, seed: int) -> tuple[PolicyResult, CostCurve]:
+def _tuned(bench: Bench, estimator: str, *, seed: int) -> CrossValidated:
     """What ``ttc tune`` chooses, each problem by a tuning that has not seen it; and what other going rates come to."""
-    found = cross_validated(bench, Settings(estimator=estimator, seed=seed), Aim("loss", LOSS))
+    return cross_validated(bench, Settings(estimator=estimator, seed=seed), AIM)
+
+
+def _policy(found: CrossValidated, bench: Bench, case: Case, estimator: str) -> tuple[PolicyResult, CostCurve]:
     frontier = CostCurve(
         settings=tuple(f"{point.rate:.3g}" for point in found.frontier),
         cost=np.array([point.cost for point in found.frontier]),
@@ -156,50 +212,20 @@ def _tuned(bench: Bench, case: Case, estimator: str, *, seed: int) -> tuple[Poli
     return PolicyResult(right=results.right, cost=results.cost, problem=bench.problem, name=name), frontier
 
 
-# -- what is printed -----------------------------------------------------------------------------------------------
+_PROBING = {"probe", "verifier"}
 
 
-def curves_table(found: Found) -> Table:
-    """Accuracy and cost of each strategy at N = 1, 2, 4, ..., and of the oracle at the accuracies of the last one."""
-    table = Table(
-        box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), title=found.case, title_justify="left"
+def probe_cost(bench: Bench, without: Results, row: Ratios, *, samples: int = Settings().probe) -> ProbeCost:
+    """Set what a probe takes beyond a policy without one against what the policy with it saves."""
+    first = bench.ways[0].cost[:, min(samples, bench.ways[0].paths.width) - 1]
+    extra = np.average(np.maximum(0.0, first - without.cost), weights=bench.weights)
+    cheapest = row.cost_cheapest if np.isfinite(row.cost_cheapest) else row.cost_full
+    return ProbeCost(
+        pool=row.pool,
+        policy=row.policy,
+        unit=row.unit,
+        samples=samples,
+        extra=float(extra),
+        saved_full=row.cost_full - row.cost_policy,
+        saved_cheapest=cheapest - row.cost_policy,
     )
-    table.add_column("strategy")
-    sizes = sorted({*(2**i for i in range(8)), *(len(m.settings) for m in found.curves.values())})
-    sizes = [n for n in sizes if n <= max(len(m.settings) for m in found.curves.values())]
-    for n in sizes:
-        table.add_column(f"N={n}", justify="right")
-    oracle = found.oracle.measured.curve()
-    for name, measured in found.curves.items():
-        curve = measured.curve()
-        cells = [
-            f"{curve.accuracy[n - 1]:.3f}\n{_cost(curve.cost[n - 1])}" if n <= len(curve.cost) else "" for n in sizes
-        ]
-        table.add_row(f"{name}\n({measured.unit})", *cells)
-    last = list(found.curves.values())[-1].curve()
-    table.add_row(
-        "oracle bins:\ncost of the same",
-        *(_cost(oracle.interpolated_cost(float(last.accuracy[n - 1]))) if n <= len(last.cost) else "" for n in sizes),
-    )
-    return table
-
-
-def targets_table(rows: Sequence[Ratios]) -> Table:
-    """Cost at accuracies up to full N's, of fixed N and of the tuned policies' frontier, and the areas under both."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("pool")
-    table.add_column("policy")
-    for points in ("-5", "-2", "-1", "full N"):
-        table.add_column(f"{points}:\nfixed / policy", justify="right", no_wrap=True)
-    table.add_column("area, fixed\n/ policy", justify="right", no_wrap=True)
-    for r in rows:
-        pairs = zip(r.to_target_fixed, r.to_target_policy, strict=True)
-        cells = [f"{_cost(fixed)} / {_cost(policy)}" for fixed, policy in pairs]
-        table.add_row(r.pool, r.policy, *cells, f"{r.area_fixed:.3f} / {r.area_policy:.3f}")
-    return table
-
-
-def _cost(value: float) -> str:
-    if not np.isfinite(value):
-        return "never"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Recorded samples as pools: otis_aime over runs and by run, its cascades, and codet with its verifiers.
+"""Recorded samples as pools: otis_aime over runs and by run, and codet with its verifiers.
 
 The files lie outside the project (``--data FOLDER``). What was not recorded is not made up: pools say what they count,
 and rows without it are left out and counted.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +16,21 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from ttc.budget import Price
 from ttc.pools import Pool, RecordedProblem, Unit
 from ttc.seeds import hashed
 
 __all__ = [
-    "CASCADES",
-    "LIST_PRICES",
-    "Cascade",
-    "cascades",
     "codet",
     "halves",
+    "has_tokens",
     "measured_parameters",
+    "of_row",
     "otis",
     "otis_run",
     "rows_of",
 ]
 
 Rows = Sequence[Mapping[str, Any]]
-
-LIST_PRICES: Mapping[str, Price] = {
-    "openai/gpt-4.1-nano-2025-04-14": Price(prompt=0.10, generated=0.40),
-    "openai/gpt-4.1-2025-04-14": Price(prompt=2.00, generated=8.00),
-    "openai/gpt-5-mini-2025-08-07": Price(prompt=0.25, generated=2.00),
-    "openai/gpt-5-2025-08-07": Price(prompt=1.25, generated=10.00),
-    "openai/gpt-5.1": Price(prompt=1.25, generated=10.00),
-}
-"""Dollars per million tokens as OpenAI listed them in December 2025, without batch or cache discounts."""
-
-CASCADES: tuple[tuple[str, str], ...] = (
-    ("R82gycJfm5jaCdh32tFkH4", "3D8aaFBLZwQcnWHYKwvnmq"),  # gpt-5-mini -> gpt-5
-    ("3qLHwibDhgtWEbKGwxUYVa", "VAQtARXUPTpdxGKMekUSbX"),  # gpt-4.1-nano -> gpt-4.1
-    ("6J9aPwieMfq2eSse8ZknBW", "mYKKTdV27TRJv9FpUg7rkn"),  # gpt-5.1, once thinking little and once much
-)
-"""Runs of otis_aime, small to large, of which prices are public and tokens are recorded at least in sum."""
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -78,7 +59,7 @@ def otis(rows: Rows, *, width: int, unit: Unit = "samples") -> Pool:
         whole = _texts_are_whole(chosen)
         chosen = [row for row in chosen if row["run"] in whole and "chars" in row]
     if unit == "tokens":
-        chosen = [row for row in chosen if _has_tokens(row)]
+        chosen = [row for row in chosen if has_tokens(row)]
     field = {"tokens": "tokens_out", "characters": "chars"}.get(unit)
     of_run: dict[str, list[float]] = {}
     for row in chosen if field else ():
@@ -97,7 +78,7 @@ def otis(rows: Rows, *, width: int, unit: Unit = "samples") -> Pool:
     return Pool(
         name=f"otis_aime, {runs} runs, N={width}",
         model=f"{runs} runs of otis_aime",
-        problems=tuple(_of_row(row, f"{row['run']}/{row['problem']}", cost(row)) for row in chosen),
+        problems=tuple(of_row(row, f"{row['run']}/{row['problem']}", cost(row)) for row in chosen),
         unit=unit,
         info={"counts": told[unit], "rows": len(chosen)},
     )
@@ -107,18 +88,19 @@ def otis_run(rows: Rows, run: str) -> Pool:
     """One run: tokens where all of its rows have them, else characters where texts hold all, else samples."""
     mine = [row for row in rows if row["run"] == run]
     unit: Unit = "samples"
-    if all(_has_tokens(row) for row in mine):
+    if all(has_tokens(row) for row in mine):
         unit = "tokens"
     elif run in _texts_are_whole(mine) and all("chars" in row for row in mine):
         unit = "characters"
     field = {"tokens": "tokens_out", "characters": "chars", "samples": ""}[unit]
-    problems = tuple(_of_row(row, row["problem"], tuple(map(float, row.get(field, ())))) for row in mine)
+    problems = tuple(of_row(row, row["problem"], tuple(map(float, row.get(field, ())))) for row in mine)
     return Pool(name=f"otis_aime {mine[0]['model']}", model=mine[0]["model"], problems=problems, unit=unit)
 
 
-def _of_row(row: Mapping[str, Any], name: str, generated: tuple[float, ...]) -> RecordedProblem:
+def of_row(row: Mapping[str, Any], name: str, generated: tuple[float, ...]) -> RecordedProblem:
+    """One problem of one run; what its samples count is given."""
     reasoning = row.get("tokens_reasoning") or ()
-    whole = generated == tuple(map(float, row.get("tokens_out", ()))) if _has_tokens(row) else False
+    whole = generated == tuple(map(float, row.get("tokens_out", ()))) if has_tokens(row) else False
     return RecordedProblem(
         id=name,
         group=row["problem"],
@@ -138,7 +120,8 @@ def _answer(text: str | None) -> str | None:
     return str(int(text)) if text is not None and text.isascii() and text.isdigit() else text
 
 
-def _has_tokens(row: Mapping[str, Any]) -> bool:
+def has_tokens(row: Mapping[str, Any]) -> bool:
+    """Whether the tokens of each of its samples were recorded."""
     tokens = row.get("tokens_out")
     return bool(tokens) and None not in tokens
 
@@ -163,7 +146,7 @@ def measured_parameters(rows: Rows) -> dict[str, float]:
     """
     within, level, p, wrong, collisions = (list[float]() for _ in range(5))
     for row in rows:
-        lengths = row["tokens_out"] if _has_tokens(row) else row.get("chars")
+        lengths = row["tokens_out"] if has_tokens(row) else row.get("chars")
         if not lengths or None in row["correct"]:
             continue
         log, right = np.log(np.array(lengths, dtype=float)), np.array(row["correct"], dtype=bool)
@@ -186,77 +169,6 @@ def measured_parameters(rows: Rows) -> dict[str, float]:
         "slope": slope,
         **{name: float(np.mean(values)) if values else float("nan") for name, values in means.items()},
     }
-
-
-# -- cascades ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cascade:
-    """A small and a large model on the same problems; both pools count generated tokens and have a price.
-
-    Attributes:
-        name: of both.
-        small: its pool.
-        large: its pool, of the same problems in the same order.
-        estimated: tokens of single samples are estimates, from their characters and the tokens of the whole run.
-    """
-
-    name: str
-    small: Pool
-    large: Pool
-    estimated: bool = False
-
-
-def cascades(rows: Rows, runs: Sequence[Mapping[str, Any]]) -> list[Cascade]:
-    """The pairs of :data:`CASCADES`, in tokens with their list prices. Costs are compared in dollars alone.
-
-    Args:
-        rows: of the file.
-        runs: of its meta file, whose totals of tokens scale characters where samples have no tokens.
-    """
-    totals = {run["run"]: run["header_tokens_out"] for run in runs}
-    prompts = {run["run"]: run["header_tokens_in"] / run["samples"] for run in runs}
-    found: list[Cascade] = []
-    for pair in CASCADES:
-        pools = [_priced(rows, run, totals[run], prompts[run]) for run in pair]
-        both = {p.id for p in pools[0].problems} & {p.id for p in pools[1].problems}
-        small, large = (
-            replace(p.of(both), problems=tuple(sorted(p.of(both).problems, key=lambda q: q.id))) for p in pools
-        )
-        if small.model == large.model:
-            small, large = replace(small, thinking="little"), replace(large, thinking="much")
-        estimated = any(p.info["tokens"] == "estimated" for p in pools)
-        found.append(Cascade(name=f"{_short(small)} -> {_short(large)}", small=small, large=large, estimated=estimated))
-    return found
-
-
-def _short(pool: Pool) -> str:
-    name = pool.model.rpartition("/")[2].partition("-20")[0]
-    return f"{name}, {pool.thinking} thinking" if pool.thinking else name
-
-
-def _priced(rows: Rows, run: str, total: float, prompt: float) -> Pool:
-    mine = [row for row in rows if row["run"] == run]
-    recorded = [row for row in mine if _has_tokens(row)]
-    scale = 0.0
-    if not recorded:
-        recorded = [row for row in mine if "chars" in row]
-        scale = total / sum(sum(row["chars"]) for row in recorded)
-
-    def problem(row: Mapping[str, Any]) -> RecordedProblem:
-        tokens = [round(scale * c) for c in row["chars"]] if scale else row["tokens_out"]
-        made = _of_row(row, row["problem"], tuple(map(float, tokens)))
-        return made if made.prompt_tokens else replace(made, prompt_tokens=(round(prompt),) * len(made))
-
-    model = mine[0]["model"]
-    return Pool(
-        name=f"otis_aime {model}",
-        model=model,
-        problems=tuple(map(problem, recorded)),
-        price=LIST_PRICES[model],
-        info={"tokens": "estimated" if scale else "recorded", "run": run},
-    )
 
 
 # -- codet ---------------------------------------------------------------------------------------------------------

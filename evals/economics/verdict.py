@@ -40,7 +40,10 @@ class Ratios:
         ratio_interpolated: the same between two N, on the non-decreasing hull; a lower bound likewise.
         cost_oracle: what the oracle-bin policy pays for the policy's accuracy; infinite where it never reaches it, None
             without an oracle.
-        ratio_oracle: the policy's cost over that: 1.5 or less is what is asked; None without an oracle.
+        ratio_oracle: the policy's cost over that: 1.5 or less is what is asked; None without an oracle. Where the
+            oracle never gets there, the cost of the best that it does stands in, and it is an upper bound.
+        gap_oracle: by how much accuracy the oracle is ahead at 1.5 times less than the policy's cost; the same question
+            where the oracle's curve is flat, and its cost at an accuracy hangs on a hair.
         oracle: from what its bins were known.
         targets: accuracies below full N's by 5, 2, 1 and 0 points.
         to_target_fixed: what fixed N costs at each target, interpolated on the hull.
@@ -68,6 +71,7 @@ class Ratios:
     ratio_interpolated: Interval
     cost_oracle: float | None
     ratio_oracle: Interval | None
+    gap_oracle: Interval | None
     oracle: str
     targets: tuple[float, ...]
     to_target_fixed: tuple[float, ...]
@@ -84,7 +88,7 @@ class Ratios:
 
     @property
     def near_oracle(self) -> bool:
-        """At most 1.5 times what the oracle pays for the same accuracy. An oracle that never gets there is beaten."""
+        """At most 1.5 times what the oracle pays for the same accuracy, or for the best that it reaches."""
         return self.ratio_oracle is not None and self.ratio_oracle.value <= ORACLE
 
 
@@ -145,7 +149,10 @@ def compare(
             "interpolated": _or(curve.interpolated_cost(accuracy), most) / cost,
         }
         if len(curves) > 2:
-            found["oracle"] = cost / curves[2].interpolated_cost(accuracy)
+            of_oracle = curves[2]
+            costs = of_oracle.hull[0]
+            found["oracle"] = cost / _or(of_oracle.interpolated_cost(accuracy), float(costs[-1]))
+            found["gap"] = of_oracle.accuracy_at(max(cost / ORACLE, float(costs[0]))) - accuracy
         return found
 
     measured = [fixed, policy, *([oracle.measured] if oracle else [])]
@@ -175,6 +182,7 @@ def compare(
         ratio_interpolated=found["interpolated"],
         cost_oracle=oracle.cost_at(accuracy) if oracle else None,
         ratio_oracle=found.get("oracle"),
+        gap_oracle=found.get("gap"),
         oracle=oracle.source if oracle else "",
         targets=targets,
         to_target_fixed=tuple(curve.interpolated_cost(t) for t in targets),

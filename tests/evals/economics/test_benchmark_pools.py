@@ -121,17 +121,40 @@ def test_answers_are_whole_numbers(pools: ModuleType) -> None:
 # -- cascades ------------------------------------------------------------------------------------------------------
 
 
-def test_cascades_pay_in_dollars_on_the_same_problems(pools: ModuleType, rows: list[dict[str, Any]]) -> None:
-    runs = orjson.loads(recorded("otis_aime.meta.json").read_bytes())["runs"]
-    found = pools.cascades(rows, runs)
-    assert [c.estimated for c in found] == [False, True, False]
-    for c in found:
+@pytest.fixture(scope="module")
+def pairs(benchmark_module: Modules, rows: list[dict[str, Any]]) -> list[Any]:
+    return benchmark_module("cascades_of_data").cascades(rows, _runs())
+
+
+def _runs() -> list[dict[str, Any]]:
+    return orjson.loads(recorded("otis_aime.meta.json").read_bytes())["runs"]
+
+
+def test_cascades_pay_in_dollars_or_flops_on_the_same_problems(pairs: list[Any]) -> None:
+    assert [(c.unit, c.estimated) for c in pairs] == [
+        ("dollars", False),
+        ("dollars", True),
+        ("dollars", False),
+        ("petaFLOPs", True),
+        ("petaFLOPs", True),
+    ]
+    for c in pairs:
         assert [p.id for p in c.small.problems] == [p.id for p in c.large.problems]
         assert c.small.price.generated <= c.large.price.generated
         assert all(p.generated and p.prompt_tokens for pool in (c.small, c.large) for p in pool.problems)
-    nano = found[1].small
-    total = next(run["header_tokens_out"] for run in runs if run["run"] == nano.info["run"])
+
+
+def test_estimated_tokens_sum_to_what_was_recorded(pairs: list[Any]) -> None:
+    nano = pairs[1].small
+    total = next(run["header_tokens_out"] for run in _runs() if run["run"] == nano.info["run"])
     assert sum(sum(p.generated) for p in nano.problems) == pytest.approx(total, rel=1e-3)
+
+
+def test_a_token_takes_two_flops_a_parameter(pairs: list[Any]) -> None:
+    small, large = pairs[3].small.price, pairs[3].large.price
+    assert (small.prompt, large.prompt) == (0, 0)
+    assert small.generated / 1e6 * 1e15 == pytest.approx(48e9)  # mistral-small has 24 billion
+    assert large.generated / small.generated == pytest.approx(123 / 24)
 
 
 # -- codet ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import orjson
 import pytest
 
 from ttc.budget import Price
+from ttc.pool_files import write_pool
 from ttc.pools import Pool, RecordedProblem
 
 Modules = Callable[[str], ModuleType]
@@ -92,6 +93,68 @@ async def test_with_a_verifier_best_of_n_is_the_baseline(efficiency: ModuleType,
     vote, best = found.curves.values()
     assert best.curve().accuracy[-1] > vote.curve().accuracy[-1]
     assert found.verdicts[-1].accuracy_full == pytest.approx(best.curve().accuracy[-1])
+
+
+@pytest.mark.anyio
+async def test_a_probe_is_set_against_what_its_policy_saves(efficiency: ModuleType, populations: ModuleType) -> None:
+    case = efficiency.simulated(populations.gsm8k_like(120, 12), orders=2)
+    found = await efficiency.solve_case(case, estimators=("none", "probe"), repetitions=10)
+    (probe,) = found.probes
+    row = found.verdicts[-1]
+    assert (probe.policy, probe.samples) == ("adaptive, probe", 4)
+    assert probe.saved_full == pytest.approx(row.cost_full - row.cost_policy)
+    four = found.curves["majority"].curve().cost[3]
+    assert 0 < probe.extra < four  # a policy without a probe ends some before four samples, and none before the first
+    assert probe.extra <= 0.1 * probe.saved_full
+
+
+def test_samples_of_a_probe_that_are_drawn_anyway_cost_nothing_extra(benchmark_module: Modules) -> None:
+    case = benchmark_module("efficiency_case")
+    cost = np.cumsum(np.full((3, 8), 10.0), axis=1)
+    bench = SimpleNamespace(ways=[SimpleNamespace(cost=cost, paths=SimpleNamespace(width=8))], weights=np.ones(3))
+    without = SimpleNamespace(cost=np.array([10.0, 40.0, 80.0]))  # one, four and eight samples
+    row = SimpleNamespace(pool="p", policy="x", unit="t", cost_cheapest=float("inf"), cost_full=80.0, cost_policy=50.0)
+    found = case.probe_cost(bench, without, row)
+    assert found.extra == pytest.approx(30 / 3)
+    assert (found.saved_full, found.saved_cheapest, found.share) == (30.0, 30.0, pytest.approx(1 / 3))
+
+
+@pytest.mark.anyio
+async def test_what_was_tuned_on_other_models_is_tried_on_problems_that_it_has_not_seen(
+    benchmark_module: Modules,
+) -> None:
+    rng = np.random.default_rng(0)
+    problems = [
+        RecordedProblem(
+            id=f"{run}/{i}",
+            group=str(i),
+            tags={"run": f"run {run}", "model": f"model {run // 2}"},
+            answers=tuple("yes" if r else f"no {rng.integers(9)}" for r in right),
+            right=tuple(right.astype(float)),
+        )
+        for run in range(8)
+        for i in range(20)
+        for right in [rng.random(6) < (0.9 if i % 2 else 0.2)]
+    ]
+    pool = Pool(name="runs", model="several", problems=tuple(problems), unit="samples")
+    transfer = benchmark_module("efficiency_transfer")
+    found = await transfer.across_models(pool, halvings=1, repetitions=10)
+    assert [row.runs for row in found] == [4, 4]  # two runs a model, which stay together
+    for row in found:
+        assert row.own.accuracy_full == row.other.accuracy_full
+        assert row.own.cost_full == row.other.cost_full == 6
+        assert (row.own.problems, row.own.groups) == (80, 20)
+        assert row.other.cost_policy < 6
+    assert transfer.transfer_table(found).row_count == 4
+
+
+def test_any_pool_of_ttc_record_is_a_case(efficiency: ModuleType, populations: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "pool.jsonl.gz"
+    write_pool(populations.aime_like(12, 6, auc=0.8), path)
+    make = dict(efficiency.cases(tmp_path, [path]))["pool.jsonl.gz"]
+    case = make()
+    assert (case.name, case.verifier, case.unit) == ("aime-like, reward of AUC 0.8", "reward", "tokens")
+    assert case.strategies == ("majority", "best_of_n")
 
 
 def test_it_runs_as_a_script_without_recorded_data(

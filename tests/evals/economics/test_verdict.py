@@ -98,18 +98,33 @@ def test_the_oracle_is_what_a_policy_is_held_against() -> None:
     assert "known from the truth" in " ".join(ratios_notes([found]))
 
 
-def test_an_oracle_that_never_gets_there_is_beaten() -> None:
+@pytest.mark.parametrize(("cost", "near"), [(400, True), (800, False)])
+def test_where_the_oracle_never_gets_there_its_best_stands_in(cost: float, near: bool) -> None:
     paths = fixed()
     oracle = oracle_bin_policy(paths, paths.right[:, -1], source="the truth")
-    found = verdict(np.ones(PROBLEMS), 800, oracle=oracle)
+    found = verdict(np.ones(PROBLEMS), cost, oracle=oracle)
+    best = float(oracle.measured.curve().hull[0][-1])
     assert found.cost_oracle == float("inf")
-    assert found.near_oracle
-    assert "beaten" in rendered(found)
+    assert found.ratio_oracle is not None
+    assert found.ratio_oracle.value == pytest.approx(cost / best)
+    assert found.near_oracle == near
+    assert f"≤{cost / best:.2f}" in rendered(found)
+
+
+def test_an_oracle_is_ahead_by_points_where_its_cost_hangs_on_a_hair() -> None:
+    paths = fixed()
+    oracle = oracle_bin_policy(paths, paths.right[:, -1], source="the truth")
+    curve = oracle.measured.curve()
+    found = verdict(paths.right[:, -1], 600, oracle=oracle)
+    assert found.gap_oracle is not None
+    assert found.gap_oracle.value == pytest.approx(curve.accuracy_at(400) - found.accuracy_policy)
+    assert found.gap_oracle.low <= found.gap_oracle.value <= found.gap_oracle.high
 
 
 def test_without_an_oracle_nothing_is_said_of_one() -> None:
     found = verdict(np.ones(PROBLEMS), 100)
-    assert (found.ratio_oracle, found.cost_oracle, found.near_oracle) == (None, None, False)
+    assert (found.ratio_oracle, found.gap_oracle, found.cost_oracle) == (None, None, None)
+    assert not found.near_oracle
 
 
 def test_targets_and_areas_of_a_policy_at_several_rates() -> None:
