@@ -280,5 +280,8 @@ def _warnings(bench: Bench, settings: Settings) -> Iterator[str]:
     for name, n in sorted(counts.items()):
         if name != DEFAULT and n < settings.least:
             yield f"class '{name}' has {n} problems, and rows of its own take {settings.least}: the default rows hold"
+    for pool in {id(pool): pool for pool in bench.pools}.values():
+        if "gold_free" in pool.info:
+            yield str(pool.info["gold_free"]["told"])
     if len(set(bench.groups)) < 50:
         yield f"{len(set(bench.groups))} problems are few: intervals are wide"
