@@ -10,7 +10,6 @@ and so does one on a hopeless prompt, whose samples cost more than they will eve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,15 +90,10 @@ class Linear(BaseModel):
             weight=tuple(np.where(there, weight, 0.0).tolist()),
         )
 
-    @cached_property
-    def _arrays(self) -> tuple[Floats, float]:
-        slope = np.array(self.weight) / np.array(self.sd)
-        return slope, self.intercept - float(np.array(self.mean) @ slope)
-
     def at(self, x: Floats) -> Floats:
         """Return the values; shape (rows,)."""
-        slope, base = self._arrays
-        return x @ slope + base
+        slope = np.array(self.weight) / np.array(self.sd)
+        return x @ slope + (self.intercept - float(np.array(self.mean) @ slope))
 
 
 class LearnedStop(BaseModel):

@@ -73,7 +73,7 @@ def tune_policy(
     began = perf_counter()
     shown = cross_validated(bench, settings, aim, on_progress=on_progress)
     everything = np.ones(len(bench.problem), dtype=bool)
-    fitted = tuned(bench, everything, settings, aim, rates=rates_for(bench))
+    fitted = tuned(bench, everything, settings, aim, rates=rates_for(bench, aim))
     against, fixed = _against(bench, shown)
     rows = tuple(_rows(fitted, bench, shown))
     models = list(dict.fromkeys(pool.model for pool in bench.pools))

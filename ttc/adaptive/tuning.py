@@ -28,8 +28,14 @@ __all__ = ["Aim", "CrossValidated", "FrontierPoint", "cross_validated", "frontie
 FEWEST = 10
 """Problems; of fewer nothing can be held out that says anything."""
 
+FEWEST_TO_ESTIMATE = 30
+"""Problems where difficulty is estimated: folds are dealt three times before an estimator is fitted on what is left."""
+
 RATES = 11
 """Going rates that are tried."""
+
+DEAREST = (0.1, 0.2, 0.5, 1.5)
+"""What one sample has to bring at further rates, where costs are limited: at the last one nothing more is bought."""
 
 ROOM = NormalDist().inv_cdf(0.95) + NormalDist().inv_cdf(0.8)
 """Standard errors between a loss and the margin within which it is shown to lie, with a power of .8."""
@@ -87,12 +93,13 @@ class CrossValidated:
     frontier: tuple[FrontierPoint, ...]
 
 
-def rates_for(bench: Bench) -> tuple[float, ...]:
-    """Going rates from where nothing is saved to where nothing is bought, by what one sample has to bring."""
+def rates_for(bench: Bench, aim: Aim | None = None) -> tuple[float, ...]:
+    """Going rates from where nothing is saved to where little is bought, or nothing, where an aim limits costs."""
     sample = min(float(way.cost[:, 0].mean()) for way in bench.ways)
     if sample <= 0:
         raise ConfigurationError("the recorded samples cost nothing: there is nothing to tune")
-    return tuple((np.geomspace(2e-4, 5e-2, RATES) / sample).tolist())
+    dearest = DEAREST if aim is not None and aim.kind in ("cost", "p95_seconds") else ()
+    return tuple((np.array([*np.geomspace(2e-4, 5e-2, RATES), *dearest]) / sample).tolist())
 
 
 def frontier(
@@ -213,10 +220,16 @@ def cross_validated(
     """
     everything = np.ones(len(bench.problem), dtype=bool)
     groups = bench.groups
-    if (there := len(set(groups))) < FEWEST:
-        raise ConfigurationError(f"{there} problems: it takes {FEWEST} to tune on some and to look at others")
+    fewest = FEWEST if settings.estimator == "none" else FEWEST_TO_ESTIMATE
+    if (there := len(set(groups))) < fewest:
+        less = f"; {FEWEST} where no difficulty is estimated (--estimator none)" if fewest > FEWEST else ""
+        raise ConfigurationError(f"{there} problems: it takes {fewest} to tune on some and to look at others{less}")
+    if aim.kind == "p95_seconds" and any(way.paths.seconds is None for way in bench.ways):
+        raise ConfigurationError(
+            "the pool does not say how long its samples took: seconds cannot be an aim. Record one (ttc record)"
+        )
     dealt = folds_of(groups, settings.folds, seed=settings.seed)[bench.problem]
-    rates = rates_for(bench)
+    rates = rates_for(bench, aim)
     whole, estimates = Results.empty(len(everything)), np.full(len(everything), 0.5)
     chosen: list[float] = []
     folds = np.unique(dealt)
