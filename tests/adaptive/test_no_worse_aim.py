@@ -59,9 +59,13 @@ def points(*margins: float) -> list[FrontierPoint]:
 
 @pytest.mark.parametrize(
     ("margins", "rate"),
-    [((0.0, 0.01, 0.019, 0.03), 3), ((0.0, 0.03, 0.01), 3), ((0.05, 0.03, 0.04), 2), ((0.03, 0.03), 2)],
+    [((0.0, 0.01, 0.02, 0.03), 3), ((0.0, 0.03, 0.01), 3), ((0.05, 0.03, 0.04), 2), ((0.03, 0.03), 2)],
 )
 def test_the_cheapest_rate_within_the_margin_is_chosen_or_the_nearest_one(
     margins: tuple[float, ...], rate: float
 ) -> None:
-    assert choose_rate(points(*margins), Aim("no_worse", 0.02), best_fixed=0.5) == rate
+    assert choose_rate(points(*margins), Aim("no_worse", 0.02), best_fixed=0.5) == pytest.approx(rate)
+
+
+def test_between_two_rates_the_margin_is_met_in_proportion() -> None:
+    assert choose_rate(points(0.0, 0.01, 0.03), Aim("no_worse", 0.02), best_fixed=0.5) == pytest.approx(6**0.5)

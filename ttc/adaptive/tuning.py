@@ -134,14 +134,26 @@ def choose_rate(points: Sequence[FrontierPoint], aim: Aim, *, best_fixed: float)
             )
         return max(able, key=lambda p: (p.accuracy, -p.cost)).rate
     if aim.kind == "no_worse":
-        able = [p for p in points if p.margin <= aim.value]
-        return min(able, key=lambda p: p.cost).rate if able else min(points, key=lambda p: (p.margin, p.cost)).rate
+        return _rate_within(points, aim.value)
     goal = aim.value if aim.kind == "accuracy" else best_fixed - aim.value
     able = [p for p in points if p.accuracy >= goal]
     if not able and aim.kind == "accuracy":
         most = max(p.accuracy for p in points)
         raise ConfigurationError(f"an accuracy of {goal:.3f} is out of reach: the most that any plan has is {most:.3f}")
     return min(able, key=lambda p: p.cost).rate if able else max(points, key=lambda p: p.accuracy).rate
+
+
+def _rate_within(points: Sequence[FrontierPoint], margin: float) -> float:
+    """The cheapest rate that keeps within a margin, between two of those tried; else the one that is nearest to it."""
+    able = [p for p in points if p.margin <= margin]
+    if not able:
+        return min(points, key=lambda p: (p.margin, p.cost)).rate
+    best = min(able, key=lambda p: p.cost)
+    after = min((p for p in points if p.rate > best.rate), key=lambda p: p.rate, default=best)
+    if after.margin <= margin:
+        return best.rate
+    part = (margin - best.margin) / (after.margin - best.margin)
+    return best.rate ** (1 - part) * after.rate**part
 
 
 def point_of(rate: float, results: Results, problem: NDArray[np.int64]) -> FrontierPoint:
