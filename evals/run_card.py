@@ -12,12 +12,14 @@ import orjson
 
 from ttc.errors import RunError
 from ttc.evals.config import EvalConfig, read_config
+from ttc.evals.nested_strategies import caveat_of, content_of
 from ttc.evals.run_directory import resolve, write_file
 from ttc.evals.scaling import summarise, timings
 from ttc.evals.store import read_units
 from ttc.evals.suite import Problem, Suite
 from ttc.evals.summary import Summary, summary_to_json
 from ttc.models.base import LiveModel
+from ttc.strategy import make_strategy
 
 __all__ = ["config_of", "keep_card", "new_id", "read_card", "write_summary"]
 
@@ -34,7 +36,10 @@ def write_summary(directory: Path) -> Summary:
     if card["config"].get("allocate") is None:
         free.append("total_tokens")
     settings = {k: v for k, v in card["config"].items() if k not in free}
-    summary = summarise(units, {**settings, "model": card["model"], "price": card["price"], "suites": card["suites"]})
+    settings |= {"model": card["model"], "price": card["price"], "suites": card["suites"]}
+    if caveats := card.get("caveats"):
+        settings["caveats"] = caveats
+    summary = summarise(units, settings)
     write_file(directory / "summary.json", summary_to_json(summary))
     write_file(directory / "timings.json", orjson.dumps(timings(units), option=orjson.OPT_INDENT_2))
     return summary
@@ -102,11 +107,15 @@ def keep_card(
         }
         for (s, p), doubts in zip(chosen, warnings, strict=True)
     ]
+    made = [make_strategy(strategy) for strategy in config.strategies]
+    contents = {one.spec: found for one in made if (found := content_of(one))}
     if (directory / "run.json").exists():
         card = read_card(directory)
         before = {**EvalConfig(**card["config"]).identity(), "model": card["model"]}
         before["suite data"] = [s["digest"] for s in card["suites"]]
         now = {**config.identity(), "model": model.name, "suite data": [s["digest"] for s in suites]}
+        # A policy that was edited since is another strategy under the same name.
+        before["policy file"], now["policy file"] = card.get("policy files", {}), contents
         for name in now:
             if before.get(name) != now[name]:
                 raise RunError(
@@ -121,6 +130,8 @@ def keep_card(
         "price": model.price,
         "server": {k: getattr(model, k, None) for k in ("base_url", "version", "context", "served")},
         "suites": suites,
+        "policy files": contents,
+        "caveats": {one.spec: said for one in made if (said := caveat_of(one))},
         "ttc": _version(),
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -20,6 +20,7 @@ from ttc.budget import Budget
 from ttc.errors import BudgetExhausted, ModelError, ServerUnreachable
 from ttc.evals.config import Configuration, EvalConfig, check, choose_problems, total_of
 from ttc.evals.grading import Grade
+from ttc.evals.nested_strategies import content_of
 from ttc.evals.readiness import examined
 from ttc.evals.recorded_calls import CallCounts, StoredCalls, working_on
 from ttc.evals.records import Meetings, UnitRecord
@@ -343,6 +344,7 @@ def _units(
     """All units, problem by problem; of a problem the largest first, since the others then find its calls."""
     by_size = sorted(configurations, key=lambda c: -(c.setting or 0))
     sampling = {**config.model_dump(mode="json")["sampling"]}
+    contents = {c.strategy.spec: content_of(c.strategy) for c in configurations}
     for epoch in range(config.epochs):
         for suite, problems in chosen:
             digest = suite.digest()
@@ -350,6 +352,7 @@ def _units(
                 for c in by_size:
                     parts = [digest, problem.query.id, c.strategy.spec, config.verifier, config.comparator]
                     parts += [config.budget, sampling, model.name, config.seed, epoch]
+                    parts += [{"files": contents[c.strategy.spec]}] if contents[c.strategy.spec] else []
                     if config.allocate is not None:
                         parts += [config.allocate, config.total_tokens]
                     raw = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)

@@ -70,6 +70,7 @@ def footnotes(summary: Summary) -> list[str]:
     if (how := summary.run.get("allocate")) is not None:
         total = summary.run.get("total_tokens")
         notes.append(f"each strategy had {total:,} tokens for all problems ({how} allocation); n is the most for one")
+    notes += [f"{spec}: {caveat}" for spec, caveat in summary.run.get("caveats", {}).items()]
     whole = [p for c in summary.curves if c.group == "all" for p in c.points]
     for name, what in (
         ("failed", "queries of which every call failed"),

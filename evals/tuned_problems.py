@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from ttc import registry
 from ttc.errors import ConfigurationError
+from ttc.evals.nested_strategies import with_nested
 from ttc.evals.suite import Suite
-from ttc.strategy import Strategy, make_strategy
+from ttc.strategy import Strategy
 
 __all__ = ["refuse_tuned_problems"]
 
@@ -26,7 +26,10 @@ def refuse_tuned_problems(strategies: Iterable[Strategy], suite: Suite, problems
     """
     asked = list(problems)
     for strategy in strategies:
-        for tuned_on in _tuned(strategy):
+        for one in with_nested(strategy):
+            tuned_on: Callable[[str], bool] | None = getattr(one, "tuned_on", None)
+            if tuned_on is None:
+                continue
             known = [problem for problem in asked if tuned_on(problem)]
             if not known:
                 continue
@@ -57,26 +60,3 @@ def _has_seed(suite: str) -> bool:
         return "seed" in registry.load("suite", name).model_fields and "seed" not in given
     except (ConfigurationError, AttributeError):
         return False  # an object, or one that is no config
-
-
-def _tuned(strategy: Strategy) -> Iterator[Callable[[str], bool]]:
-    """What tells the problems that a strategy was tuned on, of itself and of those that are its parameters."""
-    tuned_on: Callable[[str], bool] | None = getattr(strategy, "tuned_on", None)
-    if tuned_on is not None:
-        yield tuned_on
-    for _, value in strategy:
-        for inner in value if isinstance(value, tuple | list) else (value,):  # pyright: ignore[reportUnknownVariableType]
-            if (nested := _strategy(inner)) is not None:
-                yield from _tuned(nested)
-
-
-def _strategy(value: Any) -> Strategy | None:
-    """A strategy, or what a text describes that begins with the name of one; a parameter may just be called so."""
-    if isinstance(value, Strategy):
-        return value
-    if not isinstance(value, str) or value.partition(":")[0].strip() not in registry.names("strategy"):
-        return None
-    try:
-        return make_strategy(value)
-    except ConfigurationError:
-        return None

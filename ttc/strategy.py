@@ -75,6 +75,11 @@ class Strategy(BaseModel, ABC):
         return ""
 
     @property
+    def caveat(self) -> str:
+        """What a reader of its results should know of it, such as that its policy was tuned on nothing; else empty."""
+        return ""
+
+    @property
     def name(self) -> str:
         """The registered name: the class name in snake case."""
         word = type(self).__name__

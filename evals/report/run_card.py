@@ -45,6 +45,7 @@ def facts(summary: Summary, units: Sequence[UnitRecord]) -> list[dict[str, str]]
 def warnings(summary: Summary, units: Sequence[UnitRecord]) -> list[str]:
     """Say what a reader has to know before believing the numbers."""
     found: list[str] = [doubt for suite in summary.run.get("suites", ()) for doubt in suite.get("warnings", ())]
+    found += [f"{spec}: {caveat}." for spec, caveat in summary.run.get("caveats", {}).items()]
     failed = sum(u.outcome.ended_by == "all_calls_failed" for u in units)
     if failed:
         found.append(f"{failed} of {len(units):,} queries failed: every call of theirs did. They count as wrong.")

@@ -229,10 +229,11 @@ def test_clusters_are_kept_beside_the_table(tmp_path: Path) -> None:
 
 NUMBERS = st.floats(0, 1)
 TEXTS = st.text(max_size=12).filter(lambda s: not any("\ud800" <= c <= "\udfff" for c in s))
+BRACKET = "knockout:n=4,each=(majority:n=3,stop=beta)"
 ROWS = st.builds(
-    Row,
+    lambda **fields: Row(**fields | ({"escalate": None} if fields["strategy"] == BRACKET else {})),
     query_class=TEXTS.filter(bool),
-    strategy=st.sampled_from(["majority:n=4", "best_of_n", "knockout:n=4,each=(majority:n=3,stop=beta)"]),
+    strategy=st.sampled_from(["majority:n=4", "best_of_n", BRACKET]),
     thinking=st.sampled_from(["", "off", "low", "17"]),
     model=TEXTS,
     budget=st.sampled_from(["", "calls=3", "seconds=0.5,generated_tokens=7"]),

@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.adaptive.test_policy import policy
+from tests.strategies.hand_made_stops import stopped
 from ttc import registry
-from ttc.adaptive.policy import Estimation, Policy, Provenance, Row
+from ttc.adaptive.policy import Escalation, Estimation, Policy, Provenance, Row
 from ttc.cli import app
 from ttc.cli.policy_option import with_policy
 from ttc.errors import ConfigurationError, TTCError
@@ -232,6 +233,8 @@ def mine(tmp_path: Path) -> Path:
             Row(query_class="default", difficulty=(0.9, 1), strategy=""),
         ),
         estimator=None,
+        stops={},
+        confidence=None,
         hashes=frozenset(problem_hash(f"q{i}") for i in range(2)),
     ).write(path)
     return path
@@ -263,6 +266,19 @@ async def test_solve_runs_by_a_policy(mine: Path) -> None:
     found = json.loads(out)
     assert found["answer"] == "7"
     assert found["calls"] == {"probe": 2}  # both agree, and the row says that their answer will do
+
+
+@pytest.mark.anyio
+async def test_a_trace_shows_how_a_policy_came_to_what_it_did(tmp_path: Path) -> None:
+    then = Escalation(below=0.9, strategy="single", thinking="high")
+    stopped(rows=(Row(query_class="default", strategy="majority:n=12", stop="between", escalate=then),)).write(
+        tmp_path / "p.toml"
+    )
+    async with FakeServer(model="fake", reply=lambda body, k: Reply(text=f"the answer is {k}")) as server:
+        out, _ = await ttc("solve", "7?", "--policy", tmp_path / "p.toml", "--base-url", server.url, "--trace")
+    assert "difficulty, class default: row 1, majority:n=12 (policy uncalibrated" in out
+    assert "stop after 4 samples of the draw: to go on would bring -0.0" in out
+    assert "confidence 0.25 by agreement, escalation below 0.90: escalate" in out
 
 
 @pytest.mark.anyio

@@ -9,7 +9,9 @@ import pytest
 from ttc import Budget, ConfigurationError, Outcome, Price, Query, Session, Strategy, solve
 from ttc.models.fleet import Fleet
 from ttc.models.population import Population
+from ttc.models.recorded import Recorded
 from ttc.models.simulated import Lengths, Simulated
+from ttc.pools import Pool, RecordedProblem, replay_model
 from ttc.verifiers.simulated import SimulatedComparator
 
 pytestmark = pytest.mark.anyio
@@ -129,3 +131,54 @@ async def test_one_model_is_no_fleet() -> None:
     with pytest.raises(ConfigurationError, match="make one with Fleet"):
         await knocked_out(small, "knockout:n=4,models=small+large", small.population)
     assert small.sent == 0
+
+
+# -- recorded samples of several models -------------------------------------------------------------------------------
+
+
+def recorded(name: str, answers: str, *, tokens: int) -> Recorded:
+    problem = RecordedProblem(
+        id="p", answers=tuple(answers), right=(0.0,) * len(answers), generated=(tokens,) * len(answers)
+    )
+    return replay_model(Pool(name=name, model=name, problems=(problem,), price=PRICES[name]))
+
+
+RECORDED = RecordedProblem(id="p", answers=(), right=()).query()
+
+
+def replayed() -> Fleet:
+    return Fleet({"small": recorded("small", "5555", tokens=10), "large": recorded("large", "7777", tokens=30)})
+
+
+async def test_recorded_samples_make_a_fleet() -> None:
+    small = await solve(RECORDED, "majority:n=4,stop=never", replayed())
+    large = await solve(RECORDED, Ask(whom="large"), replayed())
+    assert (small.answer, small.calls) == ("5", {"generate@small": 4})
+    assert (large.answer, large.calls) == ("7", {"generate@large": 1})
+    assert small.dollars == pytest.approx(40 * 2.0 / 1e6)
+    assert large.dollars == pytest.approx(30 * 20.0 / 1e6)
+    assert large.candidate is not None
+    assert large.candidate.sample.model == "large"
+
+
+async def test_a_replayed_fleet_keeps_its_budget() -> None:
+    few = await solve(RECORDED, "majority:n=4,stop=never", replayed(), budget=Budget(calls=2))
+    assert (few.calls, few.ended_by) == ({"generate@small": 2}, "budget")
+    cheap = await solve(RECORDED, "majority:n=4,stop=never", replayed(), budget=Budget(dollars=50e-6))
+    assert cheap.dollars is not None
+    assert 40e-6 <= cheap.dollars <= 50e-6
+    assert cheap.ended_by == "budget"
+
+
+async def test_a_replayed_fleet_hands_on_what_each_model_recorded_and_no_more() -> None:
+    with pytest.raises(ConfigurationError, match="4 samples were recorded, and 5 are asked for"):
+        await solve(RECORDED, "majority:n=5,stop=never", replayed())
+
+
+async def test_live_and_recorded_models_make_a_fleet_together() -> None:
+    live = Simulated(Population(p=1.0), name="large", price=PRICES["large"])
+    mixed = Fleet({"small": recorded("small", "5555", tokens=10), "large": live})
+    assert (await solve(RECORDED, Ask(whom="small"), mixed)).answer == "5"
+    assert live.sent == 0
+    await solve(RECORDED, Ask(whom="large"), mixed)
+    assert live.sent == 1

@@ -14,9 +14,9 @@ import pytest
 from tests.strategies.conftest import POLICIES, LastWord
 from tests.strategies.hand_made_stops import between, stopped, surer_than
 from ttc.adaptive import tuned_policy, tuning
-from ttc.adaptive.bench import Bench, gather
+from ttc.adaptive.bench import Bench, Mask, gather
 from ttc.adaptive.classes import TagClasses
-from ttc.adaptive.fitting import Fitted, Settings, apply
+from ttc.adaptive.fitting import Fitted, Settings, apply, fit
 from ttc.adaptive.policy import Escalation, Estimation, Policy, Row
 from ttc.adaptive.probe_estimator import ProbeEstimator
 from ttc.adaptive.recorded_scores import RecordedScores
@@ -585,20 +585,18 @@ def priced(name: str, ability: tuple[float, float], seed: int) -> Pool:
     return replace(pool, name=name, model=name, price=Price(prompt=0.0, generated=PRICES[name].generated))
 
 
-async def tuned_on(pools: Sequence[Pool], settings: Settings, path: Path) -> tuple[Bench, Fitted]:
+async def tuned_on(pools: Sequence[Pool], settings: Settings, path: Path, *, rate: float) -> tuple[Bench, Fitted]:
     """Tune over pools at one going rate, write the policy down, and return what was tried and what was fitted."""
     bench = await gather(pools, orders=2)
     found = list[Fitted]()
-    choose = tuned_policy.tuned
 
-    def kept(*given: Any, **how: Any) -> Fitted:
-        found.append(choose(*given, **how))
+    def at_the_rate(bench: Bench, train: Mask, settings: Settings, *_: Any, **__: Any) -> Fitted:
+        found.append(fit(bench, train, rate, settings))
         return found[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuned_policy, "tuned", kept)
         for module in (tuning, tuned_policy):
-            patch.setattr(module, "rates_for", lambda _: (15.0,))
+            patch.setattr(module, "tuned", at_the_rate)
         tuned_policy.tune_policy(bench, settings, Aim(kind="no_worse", value=1.0)).policy.write(path)
     return bench, found[-1]
 
@@ -611,22 +609,26 @@ def ties_by_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("ties_by_answer")
-@pytest.mark.parametrize("estimator", ["none", "probe"])
-async def test_a_tuned_cascade_does_live_what_tuning_said(estimator: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("estimator", "rate"), [("none", 25.0), ("probe", 50.0)])
+async def test_a_tuned_cascade_does_live_what_tuning_said(estimator: Any, rate: float, tmp_path: Path) -> None:
     """Answers and dollars are those of ``apply``; dollars are less where a vote ends since nothing can change it."""
     pools = [priced("small", (1.0, 1.0), 1), priced("large", (3.0, 1.0), 2)]
     path = tmp_path / "policy.toml"
-    bench, fitted = await tuned_on(pools, Settings(estimator=estimator, bins=2, folds=2), path)
+    settings = Settings(estimator=estimator, bins=2, folds=2)
+    bench, fitted = await tuned_on(pools, settings, path, rate=rate)
+    assert any(plan.escalate for plan in fitted.rows.values())
     expected = apply(fitted, bench, np.ones(len(bench.problem), dtype=bool))
     strategy = Adaptive(policy=path)
     small, large = ({p.id: p for p in pool.problems} for pool in pools)
-    exact = 0
+    exact, verdict = 0, {True: 0, False: 0}
     for i, (at, order) in enumerate(zip(bench.problem, bench.ways[0].paths.order, strict=True)):
         name = bench.problems[at]
         models = {pool.model: replay_model(pool, seed=int(order)) for pool in pools}
         outcome = await solve(small[name].query(), strategy, Fleet(models))
         verdicts = {**large[name].verdicts(), **small[name].verdicts()}
         assert verdicts.get(outcome.answer or "", 0.0) == expected.right[i]
+        for sure in (e for e in outcome.trace if e["event"] == "confidence"):
+            verdict[sure["confidence"] < sure["below"]] += 1
         assert outcome.dollars is not None
         if any(e.get("why") == "certain" for e in outcome.trace):
             assert outcome.dollars <= expected.cost[i] + 1e-12
@@ -634,6 +636,7 @@ async def test_a_tuned_cascade_does_live_what_tuning_said(estimator: Any, tmp_pa
             assert outcome.dollars == pytest.approx(expected.cost[i])
             exact += 1
     assert exact > len(bench.problem) / 2
+    assert min(verdict.values()) > 0  # some were handed on, and some were not
 
 
 async def test_scores_that_were_recorded_stand_for_the_verifier(adaptive: Callable[..., Adaptive]) -> None:
