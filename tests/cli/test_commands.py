@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from ttc import registry
-from ttc.cli import app, completion
+from ttc.cli import app, completion, main
 
 
 def commands(group: Any, *, of: str = "") -> dict[str, click.Command]:
@@ -66,3 +66,16 @@ def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     late = ("aiohttp", "numpy", "matplotlib", "ttc.evals", "ttc.verifiers", "ttc.models.doctor")
     assert [m for m in done.stdout.split() if any(m == name or m.startswith(f"{name}.") for name in late)] == []
+
+
+def test_a_mistake_is_one_line_whose_control_characters_reach_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ttc", "policy", "show", "no\x1b[31m\x07where.toml"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith("ttc: ")
+    assert "no\ufffd[31m\ufffdwhere.toml" in said
+    assert "\x1b" not in said

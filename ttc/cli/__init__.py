@@ -17,6 +17,7 @@ from ttc.cli.list import list_command
 from ttc.cli.plan import plan_command
 from ttc.cli.policy import policy_app
 from ttc.cli.pool import pool_app
+from ttc.cli.printable import printable
 from ttc.cli.record import record_command
 from ttc.cli.report import report
 from ttc.cli.solve import solve_command
@@ -74,7 +75,7 @@ def main() -> None:
     try:
         app()
     except TTCError as error:
-        print(f"ttc: {error}", file=sys.stderr)
+        print(f"ttc: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("ttc: interrupted", file=sys.stderr)

@@ -99,10 +99,12 @@ def _head(policy: Policy) -> Iterator[str]:
 
 
 def _difficulty(policy: Policy) -> str:
+    from ttc.cli.printable import one_line
+
     d = policy.difficulty
     cap = f" of at most {_count(d.cap, 'token')}" if d.cap else ""
     probe = f"a probe of {_count(d.probe, 'sample')}{cap}" if d.probe else "no probe"
-    by = {"prompt": "the prompt", "probe": "the probe", "verifier": f"what {d.verifier} says of the probe"}
+    by = {"prompt": "the prompt", "probe": "the probe", "verifier": f"what {one_line(d.verifier)} says of the probe"}
     if d.estimator == "none":
         return f"difficulty is not estimated; {probe}"
     fitted = "" if policy.estimator is not None else ", whose agreement stands for P(right)"
