@@ -123,7 +123,12 @@ def test_a_rule_without_conditions_takes_all_that_is_left():
             '[[class]]\nname = "a"\nmatches = "("\n',
             r"rules\.toml, line 1: class 1: matches: the pattern cannot be read",
         ),
-        ('[[class]]\nname = "a"\nlonger = 3\n', r"class 1: longer: .*Known: name, matches, tag, longer_than"),
+        (
+            '[[class]]\nname = "a"\nlonger = 3\n',
+            r"class 1: unknown field 'longer'\. Did you mean 'longer_than'\? Known: name, matches, tag, longer_than",
+        ),
+        ('[[class]]\nnam = "a"\n', r"class 1: unknown field 'nam'\. Did you mean 'name'\?"),
+        ('[[class]]\nname = "a"\nfits = 3\n', r"class 1: unknown field 'fits'\. Known: name,"),
         ('[[class]]\nname = "a"\nlonger_than = -1\n', r"class 1: longer_than: .*greater than or equal to 0"),
         ('[[class]]\nname = "a"\ntag.family = 3\n', r"class 1: tag\.family: .*valid string"),
         ("[[class]\n", r"rules\.toml is not TOML: .*line 1"),

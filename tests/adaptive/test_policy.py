@@ -306,6 +306,12 @@ def test_any_policy_comes_back(
         ('tags = ["family"]', "tags = [3]", "tags", "classes, tags: must be a valid string, and is 3"),
         ('tags = ["family"]', 'tag = "family"', "[classes]", 'classes: give tags = ["family"]'),
         ('tags = ["family"]', 'rules = [{ nam = "a" }]', "rules", "classes, rules"),
+        (
+            'tags = ["family"]',
+            'rules = [{ name = "a", longer = 3 }]',
+            "rules",
+            "longer: unknown field. Did you mean 'longer_than'? Known: name, matches",
+        ),
         ("rate = 0.00012", "rate = -1", "rate", "rate: must be greater than or equal to 0, and is -1"),
         ("rate = 0.00012", 'rate = "low"', "rate", "rate: must be a valid number, and is 'low'"),
         ("rate = 0.00012", "rate = inf", "rate", "rate: must be a finite number"),

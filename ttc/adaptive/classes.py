@@ -6,14 +6,16 @@ A query that belongs nowhere is of class ``default``, and :meth:`QueryClasses.lo
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import pydantic
 from pydantic import Field, TypeAdapter
+from pydantic_core import ErrorDetails
 
 from ttc.adaptive.class_clusters import ClusterClasses
 from ttc.adaptive.class_rules import ClassRule, RuleClasses
@@ -97,7 +99,7 @@ def make_classes(
             return TagClasses(tags=data["tags"], **content)
         return RuleClasses(rules=data["class"], **content)
     except pydantic.ValidationError as error:
-        place = error.errors()[0]["loc"]
+        place = _gravest(error)["loc"]
         at = ""
         if place[:1] == ("rules",) and len(place) > 1 and isinstance(place[1], int):
             line = f", line {lines[place[1]]}" if lines and place[1] < len(lines) else ""
@@ -121,9 +123,25 @@ def read_classes(path: Path) -> QueryClasses:
     return read(text, where=str(path))
 
 
+def _gravest(error: pydantic.ValidationError) -> ErrorDetails:
+    """The first thing that is wrong; an unknown field before a missing one, since it may be that one."""
+    return min(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
+
+
 def _told(error: pydantic.ValidationError, *, skip: int = 0) -> str:
-    first = error.errors()[0]
+    first = _gravest(error)
+    place = first["loc"]
+    if first["type"] == "extra_forbidden":
+        inside = ".".join(map(str, place[skip:-1]))
+        known = ClassRule.model_fields if "rules" in place[:-2] else {}
+        return f"{inside}{inside and ': '}{_unknown(str(place[-1]), known)}"
     said = first["msg"].removeprefix("Value error, ")
-    field = ".".join(map(str, first["loc"][skip:]))
-    known = f" Known: {', '.join(ClassRule.model_fields)}." if first["type"] == "extra_forbidden" and skip else ""
-    return f"{field}: {said}.{known}" if field else f"{said}."
+    field = ".".join(map(str, place[skip:]))
+    return f"{field}: {said}." if field else f"{said}."
+
+
+def _unknown(field: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(field, known, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    names = ", ".join(known)
+    return f"unknown field '{field}'.{hint}{f' Known: {names}.' if names else ''}"

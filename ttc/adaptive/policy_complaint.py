@@ -9,8 +9,9 @@ from typing import NoReturn, TypeAlias
 import pydantic
 from pydantic_core import ErrorDetails
 
+from ttc.adaptive.classes import ClassRule
 from ttc.adaptive.policy import Policy
-from ttc.adaptive.policy_rows import Escalation, Estimation, Expected, MisplacedValue, PolicyPart, Row
+from ttc.adaptive.policy_rows import Escalation, Estimation, Expected, MisplacedValue, Row
 from ttc.adaptive.toml_text import line_of
 from ttc.errors import ConfigurationError
 
@@ -20,8 +21,9 @@ TABLE = ("version", "model", "made", "unit", "rate", "calibrated", "classes", "d
 """What stands in the TOML file."""
 
 Place: TypeAlias = tuple[str | int, ...]
-PARTS: dict[Place, type[PolicyPart]] = {
+PARTS: dict[Place, type[pydantic.BaseModel]] = {
     (): Policy,
+    ("classes", "rules"): ClassRule,
     ("difficulty",): Estimation,
     ("row",): Row,
     ("row", "escalate"): Escalation,
