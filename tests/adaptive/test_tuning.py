@@ -46,7 +46,7 @@ async def test_eight_identical_strategies_gain_nothing(monkeypatch: pytest.Monke
     flattered: list[float] = []
     shown: list[float] = []
     for seed in range(4):
-        bench = await gather([coins(f"{k}", seed=100 * seed + k) for k in range(8)], orders=1)
+        bench = await gather([coins(f"{k + 1}", seed=100 * seed + k) for k in range(8)], orders=1)
         assert len(bench.ways) == 8
         single = [float(way.paths.right[:, 0].mean()) for way in bench.ways]
         found = cross_validated(bench, dataclasses.replace(PLAIN, seed=seed), Aim("loss", 0.0))
@@ -202,7 +202,7 @@ async def test_a_budget_of_little_more_than_one_sample_is_met_whatever_a_second_
 
 async def test_a_budget_under_one_sample_says_the_least_that_would_do(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ttc.adaptive.tuning, "RATES", 2)
-    bench = await gather([coins("c", problems=20)], orders=1)
+    bench = await gather([coins("1", problems=20)], orders=1)
     with pytest.raises(ConfigurationError, match="mean cost of 3 is out of reach: the least that any plan takes is 10"):
         cross_validated(bench, PLAIN, Aim("cost", 3))
 
@@ -212,7 +212,7 @@ async def test_a_budget_under_one_sample_says_the_least_that_would_do(monkeypatc
 async def test_too_few_problems_are_refused_with_the_number_that_would_do(
     settings: Settings, fewest: int, problems: int
 ):
-    bench = await gather([coins("c", problems=problems)], orders=1)
+    bench = await gather([coins("1", problems=problems)], orders=1)
     with pytest.raises(ConfigurationError, match=rf"{problems} problems: it takes {fewest} to tune"):
         cross_validated(bench, settings, Aim("loss", 0.0))
 
@@ -233,7 +233,7 @@ async def test_seconds_that_were_not_recorded_are_no_aim():
 
 
 async def test_samples_that_cost_nothing_are_refused():
-    bench = await gather([coins("c", problems=20)], orders=1)
+    bench = await gather([coins("1", problems=20)], orders=1)
     free = dataclasses.replace(bench, ways=(dataclasses.replace(bench.ways[0], cost=np.zeros((20, 1))),))
     with pytest.raises(ConfigurationError, match="cost nothing"):
         rates_for(free)
