@@ -180,9 +180,9 @@ def test_where_a_loss_cannot_be_held_the_most_accurate_rate_is_taken():
 @pytest.mark.parametrize(
     ("aim", "said"),
     [
-        (Aim("cost", 50), r"a mean cost of 50 is out of reach: the least that any plan takes is 100"),
-        (Aim("accuracy", 0.95), r"an accuracy of 0.950 is out of reach: the most that any plan has is 0.800"),
-        (Aim("p95_seconds", 1), r"95% of the queries in seconds of 1 is out of reach: .* takes is 2"),
+        (Aim("cost", 50), r"a mean cost of 50 .*out of reach: the least .*is 100"),
+        (Aim("accuracy", 0.95), r"an accuracy of 0\.950? .*out of reach: the most .*is 0\.800"),
+        (Aim("p95_seconds", 1), r"95% .*1.* is out of reach: the least .*is 2"),
     ],
 )
 def test_an_aim_out_of_reach_says_what_would_do(aim: Aim, said: str):
@@ -200,11 +200,10 @@ async def test_a_budget_of_little_more_than_one_sample_is_met_whatever_a_second_
     assert (found.results.samples == 1).all()
 
 
-async def test_a_budget_under_one_sample_says_the_least_that_would_do(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ttc.adaptive.tuning, "RATES", 2)
-    bench = await gather([coins("1", problems=20)], orders=1)
-    with pytest.raises(ConfigurationError, match="mean cost of 3 is out of reach: the least that any plan takes is 10"):
-        cross_validated(bench, PLAIN, Aim("cost", 3))
+async def test_a_budget_under_one_sample_says_the_least_that_would_do():
+    bench, aim = await gather([coins("1", problems=20)], orders=1), Aim("cost", 3)
+    with pytest.raises(ConfigurationError, match=r"mean cost of 3 .*out of reach: the least .*is 10$"):
+        tuned(bench, masked(bench), PLAIN, aim, rates=rates_for(bench, aim))
 
 
 @pytest.mark.parametrize(("settings", "fewest"), [(PLAIN, 10), (Settings(estimator="probe"), 30)])
@@ -213,7 +212,7 @@ async def test_too_few_problems_are_refused_with_the_number_that_would_do(
     settings: Settings, fewest: int, problems: int
 ):
     bench = await gather([coins("1", problems=problems)], orders=1)
-    with pytest.raises(ConfigurationError, match=rf"{problems} problems: it takes {fewest} to tune"):
+    with pytest.raises(ConfigurationError, match=rf"{problems} problems?: it takes {fewest} to tune"):
         cross_validated(bench, settings, Aim("loss", 0.0))
 
 
