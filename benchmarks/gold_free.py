@@ -92,7 +92,7 @@ def drawn(pool: Pool, n: int, seed: int) -> list[str]:
 
 def held_out(tuned: Bench, judged: Bench, there: NDArray[np.bool_], rates: Sequence[float]) -> Curve:
     """Tune on all folds but one, judge by the verdicts of another bench of the same paths on that one; each in turn."""
-    dealt = folds_of(tuned.groups, SETTINGS.folds)[tuned.problem]
+    dealt = folds_of(tuned.groups, SETTINGS.folds, seed=0)[tuned.problem]
     points: list[tuple[float, float]] = []
     for rate in rates:
         cost, right = np.zeros(len(dealt)), np.zeros(len(dealt))

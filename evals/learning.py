@@ -14,8 +14,9 @@ from ttc.errors import ConfigurationError, RunError
 from ttc.evals.run_card import read_card
 from ttc.evals.store import read_calls
 from ttc.evals.suite import Problem, Suite, load_suite
+from ttc.folds import folds_of
 from ttc.logistic import fit_logistic
-from ttc.seeds import hashed, problem_hash
+from ttc.seeds import problem_hash
 from ttc.types import Candidate
 from ttc.verifiers.learned import (
     FEATURES,
@@ -142,7 +143,7 @@ def held_out(rows: Sequence[Row], *, ridge: float = 1.0, folds: int = FOLDS) -> 
         )
     if n_right in (0, len(rows)):
         raise ConfigurationError(f"all {len(rows)} answers are {'right' if n_right else 'wrong'}: nothing to learn")
-    fold = _folds(rows, folds)
+    fold = folds_of([row.problem for row in rows], folds)
     predictions = np.empty(len(rows))
     for held in range(folds):
         intercept, coefficients = _fit([row for row, f in zip(rows, fold, strict=True) if f != held], ridge)
@@ -197,13 +198,6 @@ def refuse_trained_problems(verifier: object, problems: Iterable[str]) -> None:
         )
 
 
-def _folds(rows: Sequence[Row], folds: int) -> NDArray[np.int64]:
-    """The fold of each row: problems in the order of their hashes, so that folds are of equal size."""
-    problems = sorted({row.problem for row in rows}, key=lambda p: (hashed("fold", p), p))
-    fold_of = {problem: i % folds for i, problem in enumerate(problems)}
-    return np.array([fold_of[row.problem] for row in rows], dtype=np.int64)
-
-
 def _fit(rows: Sequence[Row], ridge: float) -> tuple[float, tuple[Coefficient, ...]]:
     """Standardise each feature that varies, with an indicator of its own where it is missing, and fit."""
     columns: list[NDArray[np.float64]] = []
@@ -233,7 +227,7 @@ def _fit(rows: Sequence[Row], ridge: float) -> tuple[float, tuple[Coefficient, .
 
 def _judged(rows: Sequence[Row], predictions: NDArray[np.float64], folds: int) -> HeldOut:
     right = np.array([row.right for row in rows], dtype=float)
-    fold = _folds(rows, folds)
+    fold = folds_of([row.problem for row in rows], folds)
     together: defaultdict[str, list[int]] = defaultdict(list)
     for i, row in enumerate(rows):
         together[row.query].append(i)

@@ -20,11 +20,12 @@ from pydantic import Field, TypeAdapter
 from ttc.adaptive.beliefs import Belief, Bins, BinsBy, Difficulty
 from ttc.adaptive.calibration import Calibration, Prediction, calibration_of
 from ttc.adaptive.classes import AnyClasses
-from ttc.adaptive.estimator import FEWEST, Estimator, TrainedOn, folds_of, splits
+from ttc.adaptive.estimator import FEWEST, Estimator, TrainedOn, splits
 from ttc.adaptive.oracle_estimator import OracleEstimator
 from ttc.adaptive.probe_estimator import ProbeEstimator, VerifierEstimator
 from ttc.adaptive.prompt_estimator import PromptEstimator
 from ttc.errors import ConfigurationError, UnknownName
+from ttc.folds import folds_of
 from ttc.pools import Pool, candidate_of
 from ttc.seeds import hashed
 from ttc.types import Candidate
@@ -187,7 +188,7 @@ def cross_fit(
             f"pool '{pool.name}' has {n_groups} problems: to learn from some and look at others in {folds} folds it "
             f"takes {max(2 * folds, 2 * FEWEST)}, and 2 folds at the least"
         )
-    held = folds_of(pool, folds)
+    held = folds_of([p.group for p in pool.problems], folds)
     estimators: list[AnyEstimator] = []
     predictions: list[Prediction] = []
     for number in range(folds):

@@ -8,9 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import pydantic
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ttc.adaptive.beliefs import Belief, Bins, BinsBy, Difficulty
@@ -26,7 +24,6 @@ __all__ = [
     "Split",
     "TrainedOn",
     "bins_of",
-    "folds_of",
     "known_classes",
     "marks",
     "splits",
@@ -247,13 +244,6 @@ def marks(classes: QueryClasses | None, known: Sequence[str], query: Query) -> d
     """Return an indicator of each known query class; all are 0 for a query of none."""
     name = classes.of(query) if classes and known else ""
     return {f"class {one}": float(one == name) for one in known}
-
-
-def folds_of(pool: Pool, folds: int) -> NDArray[np.int64]:
-    """Return the fold of each problem: groups in the order of their hashes, so that folds are of equal size."""
-    groups = sorted({p.group for p in pool.problems}, key=lambda g: (hashed("fold", g), g))
-    fold = {group: i % folds for i, group in enumerate(groups)}
-    return np.array([fold[p.group] for p in pool.problems], dtype=np.int64)
 
 
 def bins_of(by: BinsBy, predictions: Sequence[float]) -> Bins:

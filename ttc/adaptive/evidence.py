@@ -9,7 +9,7 @@ from math import log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from ttc.strategies.vote import Vote
+from ttc.strategies.vote import CLAMP, Vote
 from ttc.types import AnswerType, Candidate
 
 __all__ = ["EVIDENCE", "Evidence", "log_odds"]
@@ -119,6 +119,6 @@ class Evidence:
 
 
 def log_odds(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log-odds of probabilities, which are held within [.01, .99]."""
-    p = np.clip(p, 0.01, 0.99)
+    """Log-odds of probabilities in an array, clamped like a score (:func:`ttc.strategies.vote.log_odds`)."""
+    p = np.clip(p, CLAMP, 1 - CLAMP)
     return np.log(p / (1 - p))

@@ -21,6 +21,7 @@ from ttc.adaptive.difficulty import AnyEstimator
 from ttc.adaptive.plans import Escalate, Plan, PlanKind, Results, Way, run_plan
 from ttc.adaptive.stopping import Confidence, LearnedStop, points_from
 from ttc.adaptive.trajectories import Floats
+from ttc.folds import folds_of
 from ttc.seeds import hashed
 
 __all__ = ["Fitted", "Settings", "apply", "estimated", "fit", "folds_of"]
@@ -88,13 +89,6 @@ class Fitted:
     def bin_of(self, p: Floats) -> NDArray[np.int64]:
         """Return the bin of each estimate; what lies on a bound belongs to the harder side's neighbour above it."""
         return np.searchsorted(np.array(self.bounds), p, side="right")
-
-
-def folds_of(groups: Sequence[str], folds: int, *, seed: int = 0) -> NDArray[np.int64]:
-    """Deal problems into folds of equal size, those of one group into the same one."""
-    names = sorted(set(groups), key=lambda g: (hashed("fold", seed, g), g))
-    place = {name: i % folds for i, name in enumerate(names)}
-    return np.array([place[g] for g in groups])
 
 
 def fit(bench: Bench, train: Mask, rate: float, settings: Settings, *, base: int | None = None) -> Fitted:

@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict
 from ttc.adaptive.beliefs import Belief, BinsBy
 from ttc.adaptive.beta_regression import BetaRegression, fit_beta_regression, of_tune
 from ttc.adaptive.classes import AnyClasses
-from ttc.adaptive.estimator import Estimator, bins_of, folds_of, known_classes, marks, splits, trained_on
+from ttc.adaptive.estimator import Estimator, bins_of, known_classes, marks, splits, trained_on
 from ttc.adaptive.terms import Terms, words_of
+from ttc.folds import folds_of
 from ttc.pools import Pool
+from ttc.strategies.vote import log_odds
 from ttc.types import Candidate, Query
 
 __all__ = ["Neighbours", "PromptEstimator"]
@@ -112,7 +114,7 @@ class PromptEstimator(Estimator):
             **_tag_features(self.tags, query.tags),
             **_text_features(text),
             "words": float(vector @ np.array(self.words)) if self.words else 0.0,
-            "neighbours": _log_odds(self.neighbours.rate(vector)),
+            "neighbours": log_odds(self.neighbours.rate(vector)),
         }
         return self.regression.predict(features)
 
@@ -133,7 +135,7 @@ class PromptEstimator(Estimator):
         texts = [text_of(q) for q in queries]
         right, total = np.array([s.right for s in found]), np.array([s.total for s in found], dtype=float)
         groups = [p.group for p in problems]
-        fold = folds_of(pool.of(p.id for p in problems), _FOLDS)
+        fold = folds_of(groups, _FOLDS)
         terms = Terms.learn(texts)
         vectors = terms.vectors(texts)
         said, words = _learn_words(vectors, right / total, fold)
@@ -145,7 +147,7 @@ class PromptEstimator(Estimator):
                 **_tag_features(tags, query.tags),
                 **_text_features(text),
                 "words": float(said[i]),
-                "neighbours": _log_odds(float(near[i])),
+                "neighbours": log_odds(float(near[i])),
             }
             for i, (query, text) in enumerate(zip(queries, texts, strict=True))
         ]
@@ -256,8 +258,3 @@ def _near(alike: NDArray[Any], rates: Floats, mean: float) -> float:
     top = np.flatnonzero(alike >= max(bar, 0.0))  # all that are as near as the last one
     weights = np.maximum(alike[top], 0.0).astype(float)
     return float((weights @ rates[top] + _PULL * mean) / (weights.sum() + _PULL))
-
-
-def _log_odds(p: float) -> float:
-    p = min(max(p, 0.01), 0.99)
-    return log(p / (1 - p))
