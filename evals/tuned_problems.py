@@ -9,6 +9,7 @@ from ttc.errors import ConfigurationError
 from ttc.evals.nested_strategies import with_nested
 from ttc.evals.suite import Suite
 from ttc.strategy import Strategy
+from ttc.types import Query
 
 __all__ = ["refuse_tuned_problems"]
 
@@ -17,27 +18,38 @@ def refuse_tuned_problems(strategies: Iterable[Strategy], suite: Suite, problems
     """Refuse to evaluate a strategy on problems that it, or a strategy inside it, was tuned on.
 
     Args:
-        strategies: of a run. Those are looked at that have a method ``tuned_on(problem)``, as what holds a policy has.
+        strategies: of a run. Those are looked at that have a method ``tuned_on_query(query)``, as what holds a policy
+            has, or ``tuned_on(problem)`` for ids alone.
         suite: that is run.
         problems: ids of the queries that are run.
 
     Raises:
         ConfigurationError: says how many of how many there are, and how to take others.
     """
-    asked = list(problems)
+    wanted = frozenset(problems)
+    asked = [p.query for p in suite.problems if p.query.id in wanted]
     for strategy in strategies:
         for one in with_nested(strategy):
-            tuned_on: Callable[[str], bool] | None = getattr(one, "tuned_on", None)
-            if tuned_on is None:
+            was_tuned_on = _guard(one)
+            if was_tuned_on is None:
                 continue
-            known = [problem for problem in asked if tuned_on(problem)]
+            known = [query.id for query in asked if was_tuned_on(query)]
             if not known:
                 continue
-            others = sum(not tuned_on(p.query.id) for p in suite.problems)
+            others = sum(not was_tuned_on(p.query) for p in suite.problems)
             raise ConfigurationError(
                 f"strategy '{strategy.spec}' was tuned on {len(known)} of these {len(asked)} problems of suite "
                 f"'{suite.name}' ({known[0]}, ...), and what it shows on them is no evidence. {_advice(suite, others)}"
             )
+
+
+def _guard(strategy: Strategy) -> Callable[[Query], bool] | None:
+    """What tells the queries that a strategy was tuned on: by id and text where it can, else by id."""
+    by_query: Callable[[Query], bool] | None = getattr(strategy, "tuned_on_query", None)
+    by_id: Callable[[str], bool] | None = getattr(strategy, "tuned_on", None)
+    if by_query is not None or by_id is None:
+        return by_query
+    return lambda query: by_id(query.id)
 
 
 def _advice(suite: Suite, others: int) -> str:

@@ -680,3 +680,17 @@ def test_it_knows_the_problems_that_it_was_tuned_on() -> None:
 def test_a_problem_is_known_by_its_record_and_by_its_own_name() -> None:
     record = RecordedProblem(id="run/p1", group="p1", answers=("1",), right=(1.0,))
     assert hashes_of([record]) == {problem_hash("p1"), problem_hash("run/p1")}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "known"),
+    [("What is\n 1 +  1? ", True), ("what is 1 + 1?", False), ("What is 1 + 2?", False), ("", False)],
+)
+def test_a_problem_under_another_id_is_known_by_what_it_asks_whatever_its_whitespace(prompt: str, known: bool) -> None:
+    records = [
+        RecordedProblem(id="mine.jsonl:1", prompt="What is 1 + 1?", answers=("2",), right=(1.0,)),
+        RecordedProblem(id="mine.jsonl:2", answers=("2",), right=(1.0,)),
+    ]
+    tuned = policy(hashes=hashes_of(records))
+    assert tuned.tuned_on_query(Query.of(prompt, id="yours.jsonl:7")) == known
+    assert tuned.tuned_on_query(Query.of("anything", id="mine.jsonl:2"))

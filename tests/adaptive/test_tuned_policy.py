@@ -173,8 +173,9 @@ async def test_it_knows_every_problem_and_what_each_is_a_record_of():
     )
     policy = tune_policy(await gather([runs], orders=1), QUICK, AIM).policy
     names = {p.id for p in runs.problems} | {p.group for p in runs.problems}
-    assert policy.hashes == {problem_hash(name) for name in names}
+    assert {problem_hash(name) for name in names} <= policy.hashes
     assert all(policy.tuned_on(name) for name in names)
+    assert all(policy.tuned_on_query(Query.of(p.prompt, id="another")) for p in runs.problems)
     assert policy.provenance is not None
     assert policy.provenance.problems == 20
     assert policy.provenance.expected is not None

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from ttc import registry
-from ttc.adaptive.policy import Policy, Provenance, Row
+from ttc.adaptive.policy import Policy, Provenance, Row, hashes_of
 from ttc.errors import ConfigurationError
 from ttc.evals.config import EvalConfig
 from ttc.evals.readiness import ready_suites
@@ -19,6 +19,7 @@ from ttc.evals.runner import run_eval
 from ttc.evals.suite import Problem, Suite, load_suite
 from ttc.evals.tuned_problems import refuse_tuned_problems
 from ttc.models.scripted import Scripted
+from ttc.pools import RecordedProblem
 from ttc.seeds import problem_hash
 from ttc.session import Session
 from ttc.strategies.knockout import Knockout
@@ -44,6 +45,17 @@ class Tuned(Strategy):
     async def solve(self, query: Query, session: Session) -> None:
         """Propose one sample."""
         session.propose(await session.generate())
+
+
+class TunedOnText(Tuned):
+    """Its policy was tuned on pools, and knows what their problems asked."""
+
+    records: ClassVar = [RecordedProblem(id=f"p{i}", prompt=f"{i}?", answers=(), right=()) for i in range(3)]
+    policy: ClassVar[Policy] = Tuned.policy.model_copy(update={"hashes": hashes_of(records)})
+
+    def tuned_on_query(self, query: Query) -> bool:
+        """Ask the policy."""
+        return self.policy.tuned_on_query(query)
 
 
 class Outer(Strategy):
@@ -81,6 +93,21 @@ def test_it_says_how_many_of_how_many() -> None:
     assert "strategy 'tuned' was tuned on 2 of these 4 problems of suite 'mine' (p1, ...)" in refused(
         Tuned(), [1, 2, 3, 4]
     )
+
+
+def under_other_ids(*prompts: str) -> Suite:
+    return Suite("renamed", [Problem(Query.of(prompt, id=f"other{i}"), "1") for i, prompt in enumerate(prompts)])
+
+
+def test_the_same_problem_under_another_id_is_known_by_what_it_asks() -> None:
+    renamed = under_other_ids("1?", "7?", " 2?\n")
+    with pytest.raises(ConfigurationError, match=r"tuned on 2 of these 3 .*\(other0, ...\).*since 1 of its 3"):
+        refuse_tuned_problems([TunedOnText()], renamed, [p.query.id for p in renamed.problems])
+    refuse_tuned_problems([TunedOnText()], renamed, ["other1"])
+
+
+def test_a_strategy_that_knows_ids_alone_goes_by_them() -> None:
+    refuse_tuned_problems([Tuned()], under_other_ids("1?"), ["other0"])
 
 
 def test_problems_that_it_was_not_tuned_on_are_fine() -> None:

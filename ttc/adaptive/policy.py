@@ -25,7 +25,7 @@ from ttc.adaptive.policy_rows import (
 )
 from ttc.adaptive.provenance import Provenance, SourcePool, hashes_of
 from ttc.errors import ConfigurationError
-from ttc.seeds import problem_hash
+from ttc.seeds import problem_hash, prompt_hash
 from ttc.types import Query, digest
 
 __all__ = [
@@ -257,6 +257,11 @@ class Policy(PolicyPart):
     def tuned_on(self, problem: str) -> bool:
         """Whether the problem of this query id was among those that it was tuned on."""
         return problem_hash(problem) in self.hashes
+
+    def tuned_on_query(self, query: Query) -> bool:
+        """Whether this query was among the problems that it was tuned on: by its id, or by what it asks."""
+        asked = query.prompt
+        return self.tuned_on(query.id) or (bool(asked.strip()) and prompt_hash(asked) in self.hashes)
 
 
 def check_for(policy: Policy, *, model: str, force: bool = False) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ttc.adaptive.policy_rows import Expected, PolicyPart
 from ttc.pools import RecordedProblem
-from ttc.seeds import problem_hash
+from ttc.seeds import problem_hash, prompt_hash
 
 __all__ = ["Provenance", "SourcePool", "hashes_of"]
 
@@ -69,5 +69,7 @@ class Provenance(PolicyPart):
 
 
 def hashes_of(problems: Iterable[RecordedProblem]) -> frozenset[str]:
-    """Hash what names each problem: its own id, and its group where several records are of the same problem."""
-    return frozenset(problem_hash(name) for p in problems for name in (p.id, p.group))
+    """Hash what names each problem: its id, its group where several records are of the same one, and what it asks."""
+    found = list(problems)
+    names = {problem_hash(name) for p in found for name in (p.id, p.group)}
+    return frozenset(names | {prompt_hash(p.prompt) for p in found if p.prompt.strip()})
