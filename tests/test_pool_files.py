@@ -174,6 +174,7 @@ def edited(path: Path, number: int, edit: Callable[[dict[str, Any]], object]) ->
         (3, lambda d: d.update(colour="red"), "line 3, colour: no such field"),
         (3, lambda d: d.update(id="one"), "line 3, id: 'one' is the id of line 2 already"),
         (3, lambda d: d.update(cuts={"x": NO_CUT}), "line 3, cuts: 'x' is no number of tokens"),
+        (3, lambda d: d.update(cuts={"0": NO_CUT}), "line 3, cuts: '0' is no number of tokens to cut at, which is 1"),
         (3, lambda d: d.update(cuts={"5": {**NO_CUT, "right": [1]}}), r"line 3, cuts\.5: right has 1 values"),
         (3, lambda d: d.update(cuts={"5": NO_CUT}), r"cuts\.5\.answers has 0 values, and answers has 2"),
     ],
@@ -302,6 +303,28 @@ def test_another_unit_takes_other_rows(tmp_path: Path):
     samples = import_pool(path, unit="samples")
     assert len(samples) == 3
     assert [s.usage.generated for s in samples.problems[0].samples()] == [1, 1, 1]
+
+
+def test_a_unit_or_a_way_to_think_that_is_none_is_refused(tmp_path: Path):
+    path = rows(tmp_path, row())
+    with pytest.raises(
+        ConfigurationError, match=r"unit: 'foo' is none\. Costs are counted in tokens, characters, samples"
+    ):
+        import_pool(path, unit="foo")  # pyright: ignore[reportArgumentType]
+    for thinking in ("hard", "0", "-5", "512 tokens"):
+        with pytest.raises(ConfigurationError, match="give off, low, medium, high, or tokens that a sample may think"):
+            import_pool(path, thinking=thinking)
+    assert [import_pool(path, thinking=t).thinking for t in ("", "off", "high", "512")] == ["", "off", "high", "512"]
+
+
+def test_a_column_that_no_row_has_is_refused_and_those_that_are_there_are_named(tmp_path: Path):
+    path = rows(tmp_path, row(), row(problem="p2", level="easy", empty=None))
+    assert import_pool(path, tags=["level"]).problems[1].tags == {"level": "easy"}
+    for asked in ({"tags": ["nosuch"]}, {"tags": ["empty"]}, {"scores": {"v": "nosuch"}}):
+        with pytest.raises(
+            ConfigurationError, match=r"no row has a column '(nosuch|empty)'; columns are run, .*level$"
+        ):
+            import_pool(path, **asked)
 
 
 def test_rows_are_chosen_by_their_values(tmp_path: Path):

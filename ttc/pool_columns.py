@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import exp
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ttc.answer_type import AnswerType, make_answer_type
 from ttc.errors import ConfigurationError
 from ttc.pool_answers import equal_texts
 from ttc.pool_rows import COLUMNS, ColumnRow, column_rows
-from ttc.pools import Pool, RecordedProblem, Unit
+from ttc.pools import EFFORTS, Pool, RecordedProblem, Unit, is_thinking
 
 __all__ = ["COLUMNS", "import_pool"]
 
@@ -67,19 +67,31 @@ def import_pool(
         name: the pool's (default: the file's).
 
     Raises:
-        ConfigurationError: a row or column is not as it has to be (file, line and column are named), no row is left,
-            or those that are left are of several models.
+        ConfigurationError: a row or column is not as it has to be (file, line and column are named), no row is left or
+            none has a column that is asked for, those that are left are of several models, or there is no such unit or
+            way to think.
         UnknownName: no answer type of that name.
     """
     path = Path(path).expanduser()
     columns, where, scores = dict(columns or {}), dict(where or {}), dict(scores or {})
     if unknown := sorted(set(columns) - set(COLUMNS)):
         raise ConfigurationError(f"columns: no field '{unknown[0]}'. Known: {', '.join(COLUMNS)}.")
+    if unit not in get_args(Unit):
+        raise ConfigurationError(f"unit: '{unit}' is none. Costs are counted in {', '.join(get_args(Unit))}.")
+    if not is_thinking(thinking):
+        raise ConfigurationError(
+            f"thinking: '{thinking}' is none: give {', '.join(EFFORTS)}, or tokens that a sample may think, e.g. 512"
+        )
     made = make_answer_type(answer)
     found, seen = _Found(), _Seen()
     for row in column_rows(path, columns):
         if seen.keeps(row, where):
             _take(row, found, unit=unit, tags=tags, scores=scores)
+    for option, asked in (("tags", tags), ("scores", scores.values())):
+        if lacking := [column for column in asked if column not in seen.filled]:
+            raise ConfigurationError(
+                f"{path}: {option}: no row has a column '{lacking[0]}'; columns are {', '.join(seen.filled)}"
+            )
     if not found.problems:
         raise ConfigurationError(f"{path}: {_why_empty(seen, found, where=where, unit=unit)}")
     if not model and len(found.models) != 1:
@@ -112,11 +124,12 @@ def import_pool(
 
 @dataclass(slots=True)
 class _Seen:
-    """What rows the file has: to say what would do, where none is left."""
+    """What rows the file has, and what stands in those that are kept: to say what would do, where nothing is left."""
 
     rows: int = 0
     kept: int = 0
     columns: dict[str, None] = field(default_factory=dict[str, None])
+    filled: dict[str, None] = field(default_factory=dict[str, None])
     values: dict[str, Counter[str]] = field(default_factory=dict[str, "Counter[str]"])
 
     def keeps(self, row: ColumnRow, where: Mapping[str, Sequence[str]]) -> bool:
@@ -128,6 +141,8 @@ class _Seen:
             self.values.setdefault(column, Counter())[value] += 1
         keep = all(found.get(column) in values for column, values in where.items())
         self.kept += keep
+        if keep:
+            self.filled |= dict.fromkeys(column for column, value in row.data.items() if value is not None)
         return keep
 
 

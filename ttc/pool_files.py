@@ -92,8 +92,8 @@ class _Row(_Strict):
     @field_validator("cuts")
     @classmethod
     def _tokens(cls, cuts: Mapping[str, _Cut]) -> Mapping[str, _Cut]:
-        if wrong := [cut for cut in cuts if not (cut.isdecimal() and cut.isascii())]:
-            raise ValueError(f"'{wrong[0]}' is no number of tokens to cut at")
+        if wrong := [cut for cut in cuts if not (cut.isdecimal() and cut.isascii() and int(cut))]:
+            raise ValueError(f"'{wrong[0]}' is no number of tokens to cut at, which is 1 or more")
         return cuts
 
     @model_validator(mode="after")

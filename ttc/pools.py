@@ -17,7 +17,20 @@ from ttc.errors import ConfigurationError
 from ttc.models.recorded import Recorded
 from ttc.types import Candidate, Query, Sample, Usage, digest
 
-__all__ = ["CutColumns", "Pool", "RecordedAnswer", "RecordedProblem", "Unit", "candidate_of", "replay_model"]
+__all__ = [
+    "EFFORTS",
+    "CutColumns",
+    "Pool",
+    "RecordedAnswer",
+    "RecordedProblem",
+    "Unit",
+    "candidate_of",
+    "is_thinking",
+    "replay_model",
+]
+
+EFFORTS = ("off", "low", "medium", "high")
+"""Of thinking, beside a cap in tokens."""
 
 Unit = Literal["tokens", "characters", "samples"]
 """What the cost of a sample is counted in: tokens, or, where those were not recorded, characters or samples."""
@@ -281,6 +294,11 @@ class Pool:
 def _as_read(column: Sequence[float | None]) -> list[float | None]:
     """A column as it comes out of a file, where 1 and 1.0 are the same."""
     return [None if x is None else float(x) for x in column]
+
+
+def is_thinking(text: str) -> bool:
+    """Whether a text says how samples think: ``off``, an effort, a cap in tokens, or nothing at all."""
+    return not text or text in EFFORTS or (text.isascii() and text.isdecimal() and int(text) > 0)
 
 
 def candidate_of(sample: Sample) -> Candidate:
