@@ -168,6 +168,18 @@ async def test_where_it_does_not_carry_one_sample_each_the_first_ones_are_answer
     assert all(o.answer is None for o in outcomes[25:])
 
 
+@pytest.mark.parametrize("how", ["greedy", "uniform"])
+@pytest.mark.parametrize("concurrency", [4, 64])
+async def test_whoever_gets_nothing_is_told_why(how: str, concurrency: int):
+    outcomes = await batch(Population(p=0.5), 50, "majority:n=64", 0.5, allocate=how, concurrency=concurrency)
+    idle = [o for o in outcomes if not o.calls]
+    assert idle
+    for outcome in outcomes:
+        told = [w for w in outcome.warnings if "handed out before the query's turn came" in w]
+        assert len(told) == (outcome in idle)
+    assert all(o.answer or o.warnings for o in outcomes)
+
+
 async def test_tokens_leave_what_is_solved_for_what_is_not():
     population = of_abilities(1.0, 1.0, 1.0, 0.0)
     outcomes = await batch(population, 4, "best_of_n:n=64", 8, verified=True, allocate="greedy")

@@ -18,7 +18,7 @@ import anyio
 from pydantic import Field, InstanceOf
 
 from ttc.adaptive.gains import GainModel, Learning, PosteriorGains
-from ttc.adaptive.purse import Purse
+from ttc.adaptive.purse import NOTHING_LEFT, Purse
 from ttc.adaptive.shares import Settings, is_pass_fail
 from ttc.ledger import Ledger
 from ttc.session import Session
@@ -264,6 +264,8 @@ class Allocator:
             session.note("allocated", samples=samples, rate=None if place.rate == inf else place.rate)
         else:
             session.progress.out_of_budget = True
+            if not place.drawn:
+                session.warn(NOTHING_LEFT)
             session.note("allocated", samples=0, why="what is left of the batch's tokens carries no more")
         self._begun(place)
         place.granted = samples

@@ -8,7 +8,10 @@ from ttc.ledger import Ledger
 from ttc.session import Session
 from ttc.types import Candidate, Usage
 
-__all__ = ["Purse"]
+__all__ = ["NOTHING_LEFT", "Purse"]
+
+NOTHING_LEFT = "no sample was drawn: the batch's tokens were handed out before the query's turn came"
+"""What the outcome of a query says that got nothing."""
 
 SHRINK = 2
 """The batch's mean counts as so many samples of a query, beside its own."""

@@ -12,7 +12,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from ttc import registry
-from ttc.adaptive.purse import Purse
+from ttc.adaptive.purse import NOTHING_LEFT, Purse
 from ttc.ledger import Ledger
 from ttc.session import Session
 from ttc.types import Candidate
@@ -72,6 +72,8 @@ class _Share:
         self.session, self.drawn = session, drawn
         if drawn:
             self.batch.came_back(self)
+        if not drawn and not session._whole.left():
+            session.warn(NOTHING_LEFT)  # it asks for its sample all the same, and the ledger refuses
         if not self.batch.measured.is_set():
             if not drawn:
                 return 1
