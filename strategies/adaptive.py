@@ -14,6 +14,7 @@ from ttc.adaptive.difficulty import AnyEstimator, read_estimator
 from ttc.adaptive.pace import LearnedStops, StopPace
 from ttc.adaptive.policy import Policy, check_for
 from ttc.adaptive.policy_rows import Escalation, Estimation, Row
+from ttc.adaptive.probe_estimator import ProbeEstimator
 from ttc.adaptive.thinking import sampling_with
 from ttc.budget import Budget
 from ttc.errors import BudgetExhausted, ConfigurationError
@@ -152,7 +153,7 @@ class Adaptive(Strategy):
             return []
         vote = Vote(query.answer_type, session.rng)
         probe: list[Candidate] = []
-        async with session.within(Budget(), sampling=_sampling(session, settings)) as child:
+        async with session.within(Budget(), sampling=self._sampling(session, settings)) as child:
             draw = child.sample(n=settings.probe, kind="probe", whole=True, scored=self._scores_probe)
             async with draw as samples:
                 async for candidate in samples:
@@ -182,9 +183,9 @@ class Adaptive(Strategy):
 
         Where its own budget refuses it more, what it has proposed by then stands.
         """
-        sampling = _sampling(session, step)
+        sampling = self._sampling(session, step)
         strategy = make_strategy(step.strategy)
-        hand_on = probe if probe and sampling == _sampling(session, self._policy.difficulty) else ()
+        hand_on = probe if probe and sampling == self._sampling(session, self._policy.difficulty) else ()
         if hand_on and "verifier" not in strategy.requires():
             # Scores of some samples alone would break its ties and move its learned stop, which knows none.
             hand_on = [replace(candidate, score=None) for candidate in hand_on]
@@ -194,6 +195,18 @@ class Adaptive(Strategy):
                 await strategy.solve(session.query, child)
             except* BudgetExhausted:  # its own, or one of the tasks that it ran
                 session.progress.out_of_budget = True
+
+    def _sampling(self, session: Session, how: Row | Escalation | Estimation) -> Sampling:
+        """How samples of the probe or of a step are drawn; equal settings draw alike.
+
+        What was learned on recorded log-probabilities has to see them: they are asked for, and change no sample.
+        """
+        cap = how.cap if isinstance(how, Estimation) else None
+        found = sampling_with(session.sampling, model=how.model, thinking=how.thinking, tokens=cap)
+        if self._learned.look_at_logprobs or isinstance(self._estimator, ProbeEstimator):
+            found = replace(found, logprobs=max(found.logprobs or 0, 1))
+        default = session.model_name.partition("+")[0]
+        return replace(found, model="") if found.model == default else found  # it is the one that answers anyway
 
     @property
     def _scores_probe(self) -> bool:
@@ -207,11 +220,3 @@ class Adaptive(Strategy):
     def _specs(self) -> list[str]:
         rows = self._policy.rows
         return [r.strategy for r in rows if r.strategy] + [r.escalate.strategy for r in rows if r.escalate]
-
-
-def _sampling(session: Session, how: Row | Escalation | Estimation) -> Sampling:
-    """How samples of the probe or of a step are drawn; equal settings draw alike."""
-    cap = how.cap if isinstance(how, Estimation) else None
-    found = sampling_with(session.sampling, model=how.model, thinking=how.thinking, tokens=cap)
-    default = session.model_name.partition("+")[0]
-    return replace(found, model="") if found.model == default else found  # it is the one that answers anyway

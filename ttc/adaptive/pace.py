@@ -59,6 +59,14 @@ class LearnedStops:
                 ) from None
         return cls(found, sure)
 
+    @property
+    def look_at_logprobs(self) -> bool:
+        """Whether any goes by how likely samples were: without log-probabilities it would take all of them for sure."""
+        columns = [EVIDENCE.index("logprob"), EVIDENCE.index("relative_logprob")]
+        fits = [gain for stop in self.stops.values() for gain in stop.gains]
+        fits += [confidence.linear for confidence in self.confidences.values()]
+        return any(fit.weight[column] for fit in fits for column in columns)
+
 
 def _read(what: type[_Learned], data: Any, where: str) -> _Learned:
     try:
