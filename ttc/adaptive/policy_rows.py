@@ -21,11 +21,20 @@ from pydantic import (
 
 from ttc.adaptive.query_class import DEFAULT
 from ttc.budget import Budget
+from ttc.pools import EFFORTS, is_thinking
 from ttc.strategy import make_strategy
 
-__all__ = ["Escalation", "Estimation", "Expected", "MisplacedValue", "Name", "PolicyPart", "Row", "rounded"]
-
-THINKING = ("off", "low", "medium", "high")
+__all__ = [
+    "Escalation",
+    "Estimation",
+    "Expected",
+    "MisplacedValue",
+    "Name",
+    "PolicyPart",
+    "Row",
+    "is_thinking",
+    "rounded",
+]
 
 
 class MisplacedValue(ValueError):
@@ -59,8 +68,8 @@ def _thinking(value: Any) -> Any:
 
 
 def _thinks(value: str) -> str:
-    if value and value not in THINKING and not (value.isascii() and value.isdigit() and int(value)):
-        raise ValueError(f"must be empty, {', '.join(THINKING)}, or the tokens that a sample may think, e.g. 512")
+    if not is_thinking(value):
+        raise ValueError(f"must be empty, {', '.join(EFFORTS)}, or the tokens that a sample may think, e.g. 512")
     return value
 
 
