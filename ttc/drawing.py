@@ -148,9 +148,10 @@ class Drawing:
             raise ConfigurationError(NO_VERIFIER)
         given: list[Candidate] = []
         pace: Pace | None = None
-        if messages is None and kind == "generate" and not overrides and until is None:
-            given, self._handed_on = self._handed_on[:n], self._handed_on[n:]
+        if messages is None and kind in ("generate", "probe") and not overrides and until is None:
             pace = self._pace
+            if kind == "generate":
+                given, self._handed_on = self._handed_on[:n], self._handed_on[n:]
         request = self._request(messages or self.messages, kind, overrides, until)
         if by_finish or whole or watch is not None:
             request = replace(request, race=by_finish, whole=whole, watch=watch)

@@ -598,7 +598,7 @@ async def tuned_on(pools: Sequence[Pool], settings: Settings, path: Path, *, rat
         for module in (tuning, tuned_policy):
             patch.setattr(module, "tuned", at_the_rate)
         tuned_policy.tune_policy(bench, settings, Aim(kind="no_worse", value=1.0)).policy.write(path)
-    return bench, found[-1]
+    return bench, found[0]  # on all problems; those of the folds come after
 
 
 @pytest.fixture

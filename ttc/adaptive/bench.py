@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from ttc.adaptive.classes import DEFAULT, AnyClasses
 from ttc.adaptive.difficulty import AnyEstimator, fit_estimator
 from ttc.adaptive.plans import Way, beta_stops
+from ttc.adaptive.policy_rows import is_thinking
+from ttc.adaptive.preparing import prepared, score_cost
 from ttc.adaptive.trajectories import Floats, replay
 from ttc.errors import ConfigurationError
 from ttc.pools import Pool, candidate_of
@@ -36,6 +38,7 @@ class Bench:
         query_classes: what sorts queries; None: all are ``default``.
         unit: what costs are in: tokens, characters, samples or dollars.
         verifier: whose scores are looked at; empty: none's.
+        notes: what was left out, and what else is doubtful.
         seed: of the estimators.
     """
 
@@ -45,6 +48,7 @@ class Bench:
     query_classes: AnyClasses | None = None
     unit: str = "tokens"
     verifier: str = ""
+    notes: tuple[str, ...] = ()
     seed: int = 0
     _fitted: dict[tuple[str, int, int, bytes], AnyEstimator] = field(
         default_factory=dict[tuple[str, int, int, bytes], AnyEstimator], repr=False, compare=False
@@ -69,6 +73,11 @@ class Bench:
     def problem(self) -> NDArray[np.int64]:
         """Of each path, the index of its problem."""
         return self.ways[0].paths.problem
+
+    @property
+    def group(self) -> NDArray[np.int64]:
+        """Of each path, the number of its group."""
+        return np.unique(np.array(self.groups), return_inverse=True)[1][self.problem]
 
     @property
     def weights(self) -> Floats:
@@ -143,8 +152,20 @@ async def gather(
         ConfigurationError: pools without problems in common; several models without prices, since tokens of different
             models are never added up; a strategy that cannot be replayed.
     """
-    pools = _aligned(pools)
+    ready = [prepared(pool) for pool in pools]
+    notes = [note for found in ready for note in found.notes]
+    pools = _aligned([found.pool for found in ready])
     models = {p.model for p in pools}
+    if verifier and all(verifier not in pool.verifiers for pool in pools):
+        there = ", ".join(sorted({name for pool in pools for name in pool.verifiers})) or "none"
+        raise ConfigurationError(f"no pool holds scores of verifier '{verifier}'; they hold: {there}")
+    for pool in pools:
+        if len(pools) > len(models) and not is_thinking(pool.thinking):
+            raise ConfigurationError(
+                f"pool '{pool.name}': no policy can ask for thinking '{pool.thinking}': off, low, medium, high, or a "
+                "cap in tokens (ttc pool import --thinking)"
+            )
+    per_score, doubt = score_cost(pools)
     unit = "dollars" if dollars or len(models) > 1 else pools[0].unit
     if len(models) == 1 and len({p.unit for p in pools}) > 1:
         raise ConfigurationError("the pools count their costs in different units: record or import them alike")
@@ -190,6 +211,10 @@ async def gather(
                 )
                 cost = paths.dollars if unit == "dollars" else paths.cost
                 assert cost is not None  # every pool has a price there
+                if needed:
+                    price = whole.price.generated / 1e6 if unit == "dollars" and whole.price else 1.0
+                    cost = cost + per_score * price * np.arange(1, paths.width + 1)
+                    notes += [doubt] if doubt and doubt not in notes else []
                 plain = made.spec == "majority"
                 way = Way(
                     name=name,
@@ -219,6 +244,7 @@ async def gather(
         query_classes=classes,
         unit=unit,
         verifier=next((way.verifier for way in ways if way.verifier), verifier),
+        notes=tuple(notes),
         seed=seed,
     )
 

@@ -183,7 +183,7 @@ def _sorted_out_of_fold(
     for fitted_on, tried_on in parts:
         estimator = bench.fit_estimator(settings.estimator, base, fitted_on, probe=settings.probe)
         estimates[tried_on] = bench.estimates(estimator, base, tried_on)
-    problems = len(np.unique(bench.problem[train]))
+    problems = len(np.unique(bench.group[train]))
     bins = max(1, min(settings.bins, problems // 20))
     bounds = np.quantile(estimates[train], np.arange(1, bins) / bins)
     return estimates, tuple(sorted({round(float(b), 4) for b in bounds if 0 < round(float(b), 4) < 1}))
@@ -219,7 +219,7 @@ def _plans(
     stops: dict[int, LearnedStop] = {}
     for i, way in enumerate(there):
         handed = settings.drawn_first if way.draws_like(there[base]) else 1
-        sizes = {2**k for k in range(way.paths.width.bit_length())} | {way.paths.width, max(1, handed)}
+        sizes = {*range(1, 9), *(2**k for k in range(way.paths.width.bit_length())), way.paths.width, max(1, handed)}
         yield from (Plan(way=i, n=n) for n in sorted(sizes) if handed <= n <= way.paths.width)
         yield from (Plan(way=i, n=way.paths.width, beta=beta) for beta in way.beta_stops)
         if settings.learned:
@@ -272,7 +272,7 @@ def _choose(
     own = [
         name
         for name in sorted(set(bench.classes) - {DEFAULT})
-        if len(np.unique(bench.problem[train & (classes == name)])) >= settings.least
+        if len(np.unique(bench.group[train & (classes == name)])) >= settings.least
     ]
     values = {kind: found.value(rate) for kind, found in scored.items()}
     overall = {kind: float(v[train].mean()) for kind, v in values.items()}
@@ -295,7 +295,7 @@ def _shrunk(
     shrink: float,
 ) -> dict[PlanKind, float]:
     """Mean value of each plan on some paths, drawn toward a mean over more of them, as if by so many problems."""
-    n = len(np.unique(bench.problem[here]))
+    n = len(np.unique(bench.group[here]))
     if not n:
         return dict(toward)
     return {k: (n * float(v[here].mean()) + shrink * toward[k]) / (n + shrink) for k, v in values.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -15,10 +14,18 @@ import orjson
 from ttc.adaptive.bench import Bench, Mask
 from ttc.adaptive.classes import DEFAULT
 from ttc.adaptive.fitting import Fitted, Settings
-from ttc.adaptive.plans import Plan, Results
+from ttc.adaptive.plans import Plan, Results, run_plan
 from ttc.adaptive.policy import Escalation, Estimation, Expected, Policy, Provenance, Row, SourcePool, hashes_of
 from ttc.adaptive.trajectories import Floats
-from ttc.adaptive.tuning import Aim, CrossValidated, cross_validated, rates_for, tuned
+from ttc.adaptive.tuning import (
+    Aim,
+    CrossValidated,
+    cross_validated,
+    point_of,
+    rates_for,
+    refuse_what_cannot_be_tuned,
+    tuned,
+)
 from ttc.pools import Pool
 from ttc.statistics import bootstrap_mean, mean
 from ttc.strategy import make_strategy
@@ -53,6 +60,7 @@ def tune_policy(
     *,
     model: str = "",
     made: date | None = None,
+    aimed: str = "",
     calibrated: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Tuning:
@@ -64,6 +72,7 @@ def tune_policy(
         aim: what for.
         model: the served name that the policy is for; empty: that of the pools.
         made: the day; today by default.
+        aimed: the aim as it was asked for.
         calibrated: whether verdicts are the grader's, and no estimates of agreement.
         on_progress: called with the folds done and their number.
 
@@ -71,17 +80,18 @@ def tune_policy(
         ConfigurationError: too few problems, or an aim that cannot be met.
     """
     began = perf_counter()
-    shown = cross_validated(bench, settings, aim, on_progress=on_progress)
+    refuse_what_cannot_be_tuned(bench, settings, aim)
     everything = np.ones(len(bench.problem), dtype=bool)
-    fitted = tuned(bench, everything, settings, aim, rates=rates_for(bench, aim))
+    fitted = tuned(bench, everything, settings, aim, rates=rates_for(bench, aim))  # says first what cannot be met
+    shown = cross_validated(bench, settings, aim, on_progress=on_progress)
     against, fixed = _against(bench, shown)
     rows = tuple(_rows(fitted, bench, shown))
     models = list(dict.fromkeys(pool.model for pool in bench.pools))
     pools = list({id(pool): pool for pool in bench.pools if not _is_cut(pool, bench.pools)}.values())
-    recording = sum((Counter(dict(pool.cost)) for pool in pools), Counter[str]())
+    recording = _recording(pools)
     saved = float(np.average(fixed.cost - shown.results.cost, weights=bench.weights))
     # Like thinking tokens, what was generated: prompts are read by every strategy, and are not in what is saved.
-    spent = sum(n for kind, n in recording.items() if kind not in _NOT_GENERATED)
+    spent = sum(n for kind, n in recording.items() if kind.partition(" of ")[0] not in _NOT_GENERATED)
     estimator = fitted.estimator
     base = bench.ways[fitted.base]
     unit = {"tokens": "thinking tokens"}.get(bench.unit, bench.unit)
@@ -110,7 +120,7 @@ def tune_policy(
             problems=len(set(bench.groups)),
             folds=settings.folds,
             seeds=(settings.seed, bench.seed),
-            aim=f"{aim.kind}={aim.value:g}",
+            aim=aimed or f"{aim.kind}={aim.value:g}",
             search=_search(bench, settings),
             expected=_expected(shown.results, bench, everything),
             against=against,
@@ -118,7 +128,11 @@ def tune_policy(
             recording=dict(recording),
             tuning={"seconds": round(perf_counter() - began, 1)},
             earned_back=round(spent / saved, 1) if saved > 0 and spent and bench.unit == "tokens" else None,
-            warnings=tuple(_warnings(bench, settings)),
+            warnings=(
+                *_warnings(bench, settings),
+                *_dominated(against, fixed, shown, bench),
+                *_about_seconds(shown, pools, bench),
+            ),
         ),
     )
     return Tuning(
@@ -126,19 +140,48 @@ def tune_policy(
     )
 
 
+def _recording(pools: Sequence[Pool]) -> dict[str, float]:
+    """What recording took, by kind; of several models each by itself, since their tokens are never added up."""
+    several = len({pool.model for pool in pools}) > 1
+    spent: dict[str, float] = {}
+    for pool in pools:
+        for kind, amount in pool.cost.items():
+            name = f"{kind} of {pool.model}" if several and kind != "seconds" else kind
+            spent[name] = spent.get(name, 0.0) + amount
+    return spent
+
+
 def _against(bench: Bench, shown: CrossValidated) -> tuple[str, Results]:
     """The fixed strategy that costs least among those of at least the policy's accuracy, or the most accurate one."""
     accuracy = float(np.average(shown.results.right, weights=bench.weights))
-    fixed: list[tuple[float, float, int, int]] = []
+    fixed: list[tuple[float, float, Plan]] = []
     for i, way in enumerate(bench.ways):
-        rights = np.average(way.paths.right, axis=0, weights=bench.weights)
-        costs = np.average(way.cost, axis=0, weights=bench.weights)
-        fixed += [(float(r), float(c), i, n + 1) for n, (r, c) in enumerate(zip(rights, costs, strict=True))]
+        for n in range(1, way.paths.width + 1):
+            found = run_plan(plan := Plan(way=i, n=n), bench.ways)
+            right, cost = np.average(found.right, weights=bench.weights), np.average(found.cost, weights=bench.weights)
+            fixed.append((float(right), float(cost), plan))
     able = [f for f in fixed if f[0] >= accuracy]
-    _, _, i, n = min(able, key=lambda f: f[1]) if able else max(fixed, key=lambda f: (f[0], -f[1]))
-    way = bench.ways[i]
-    results = Results(way.paths.right[:, n - 1], way.cost[:, n - 1], np.full(len(way.cost), n), np.zeros(len(way.cost)))
-    return _spec(bench, Plan(way=i, n=n)) + (f" @ {way.name.partition('@')[2]}" if "@" in way.name else ""), results
+    _, _, plan = min(able, key=lambda f: f[1]) if able else max(fixed, key=lambda f: (f[0], -f[1]))
+    way = bench.ways[plan.way]
+    name = _spec(bench, plan) + (f" @ {way.name.partition('@')[2]}" if "@" in way.name else "")
+    return name, run_plan(plan, bench.ways)
+
+
+def _dominated(against: str, fixed: Results, shown: CrossValidated, bench: Bench) -> Iterator[str]:
+    """Say where a fixed strategy is as accurate and cheaper: small pools leave little to learn from."""
+    mine, its = (np.average(r.right, weights=bench.weights) for r in (shown.results, fixed))
+    if its >= mine and np.average(fixed.cost - shown.results.cost, weights=bench.weights) <= 0:
+        yield f"{against} is as accurate here and costs no more: use that, or record more problems"
+
+
+def _about_seconds(shown: CrossValidated, pools: Sequence[Pool], bench: Bench) -> Iterator[str]:
+    """What 95% of the queries take, and at which load that was recorded; nothing where no seconds were."""
+    if any(way.paths.seconds is None for way in bench.ways):
+        return
+    p95 = point_of(0.0, shown.results, bench.problem).p95_seconds
+    load = sorted({str(pool.info["concurrency"]) for pool in pools if "concurrency" in pool.info})
+    at = f"recorded with {' and '.join(load)} problems at a time" if load else "the load of the recording is not known"
+    yield f"95% of the queries take {p95:.3g} s at the most, waves one after the other ({at})"
 
 
 def _spec(bench: Bench, plan: Plan) -> str:
@@ -149,7 +192,9 @@ def _spec(bench: Bench, plan: Plan) -> str:
     if plan.beta is not None:
         changes |= {"stop": "beta", "confidence": plan.beta, "wave": 1}
     given = {name: getattr(made, name) for name in made.model_fields_set}
-    return type(made)(**{**given, **changes}).spec
+    spec = type(made)(**{**given, **changes}).spec
+    # A number of samples that is the default is said all the same: a policy says what it does, whatever the defaults.
+    return spec if "n=" in spec else f"{spec.replace(':', f':n={plan.n},', 1)}" if ":" in spec else f"{spec}:n={plan.n}"
 
 
 def _stop_name(bench: Bench, plan: Plan) -> str:
@@ -276,10 +321,16 @@ def _search(bench: Bench, settings: Settings) -> dict[str, Any]:
 
 
 def _warnings(bench: Bench, settings: Settings) -> Iterator[str]:
-    counts = Counter(bench.classes)
-    for name, n in sorted(counts.items()):
-        if name != DEFAULT and n < settings.least:
-            yield f"class '{name}' has {n} problems, and rows of its own take {settings.least}: the default rows hold"
+    yield from bench.notes
+    members: dict[str, set[str]] = {}
+    for name, group in zip(bench.classes, bench.groups, strict=True):
+        members.setdefault(name, set()).add(group)
+    for name, groups in sorted(members.items()):
+        if name != DEFAULT and len(groups) < settings.least:
+            yield (
+                f"class '{name}' has too few problems, {len(groups)}: rows of its own take {settings.least}, and the "
+                "default rows hold"
+            )
     for pool in {id(pool): pool for pool in bench.pools}.values():
         if "gold_free" in pool.info:
             yield str(pool.info["gold_free"]["told"])

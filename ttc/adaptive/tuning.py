@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import floor, sqrt
 from statistics import NormalDist
 from typing import Literal
 
@@ -23,7 +23,17 @@ from ttc.adaptive.plans import Results
 from ttc.adaptive.trajectories import Floats
 from ttc.errors import ConfigurationError
 
-__all__ = ["Aim", "CrossValidated", "FrontierPoint", "cross_validated", "frontier", "rates_for", "tuned"]
+__all__ = [
+    "Aim",
+    "CrossValidated",
+    "FrontierPoint",
+    "cross_validated",
+    "frontier",
+    "point_of",
+    "rates_for",
+    "refuse_what_cannot_be_tuned",
+    "tuned",
+]
 
 FEWEST = 10
 """Problems; of fewer nothing can be held out that says anything."""
@@ -118,28 +128,41 @@ def frontier(
     return found
 
 
-def choose_rate(points: Sequence[FrontierPoint], aim: Aim, *, best_fixed: float) -> float:
+def choose_rate(
+    points: Sequence[FrontierPoint], aim: Aim, *, best_fixed: float, unit: str = "", of: str = "", strict: bool = True
+) -> float:
     """The going rate that meets an aim.
+
+    Args:
+        points: at each going rate.
+        aim: what for.
+        best_fixed: accuracy of the best fixed number of samples.
+        unit: of the costs, for messages.
+        of: the query class, for messages.
+        strict: whether an aim that none meets is an error; else the rate that comes nearest is taken.
 
     Raises:
         ConfigurationError: none does; says the least that would do.
     """
+    of = f" of class '{of}'" if of else ""
     if aim.kind in ("cost", "p95_seconds"):
         taken = {p: p.cost if aim.kind == "cost" else p.p95_seconds for p in points}
         able = [p for p in points if taken[p] <= aim.value]
+        if not able and not strict:
+            return min(points, key=lambda p: taken[p]).rate
         if not able:
-            least, what = min(taken.values()), "a mean cost" if aim.kind == "cost" else "95% of the queries in seconds"
-            raise ConfigurationError(
-                f"{what} of {aim.value:g} is out of reach: the least that any plan takes is {least:.4g}"
-            )
+            least = min(taken.values())
+            asked = f"a mean cost of {aim.value:,g} {unit}" if aim.kind == "cost" else f"95% within {aim.value:g} s"
+            took = f"{least:,.4g} s" if aim.kind != "cost" else f"{least:,.0f}" if least >= 100 else f"{least:.4g}"
+            raise ConfigurationError(f"{asked}{of} is out of reach: the least of any plan is {took}")
         return max(able, key=lambda p: (p.accuracy, -p.cost)).rate
     if aim.kind == "no_worse":
         return _rate_within(points, aim.value)
     goal = aim.value if aim.kind == "accuracy" else best_fixed - aim.value
     able = [p for p in points if p.accuracy >= goal]
-    if not able and aim.kind == "accuracy":
-        most = max(p.accuracy for p in points)
-        raise ConfigurationError(f"an accuracy of {goal:.3f} is out of reach: the most that any plan has is {most:.3f}")
+    if not able and aim.kind == "accuracy" and strict:
+        most = floor(max(p.accuracy for p in points) * 1000) / 1000
+        raise ConfigurationError(f"an accuracy of {goal:g}{of} is out of reach: the most of any plan is {most:.3f}")
     return min(able, key=lambda p: p.cost).rate if able else max(points, key=lambda p: p.accuracy).rate
 
 
@@ -183,11 +206,17 @@ def margin_of(bench: Bench, paths: Mask, right: Floats) -> float:
     return float(by_group.mean() + ROOM * by_group.std(ddof=1) / sqrt(len(set(bench.groups))))
 
 
-def tuned(bench: Bench, train: Mask, settings: Settings, aim: Aim, *, rates: Sequence[float]) -> Fitted:
-    """Choose the going rate by cross-validation on some paths, and fit all of them at it; or one for each class."""
+def tuned(
+    bench: Bench, train: Mask, settings: Settings, aim: Aim, *, rates: Sequence[float], strict: bool = True
+) -> Fitted:
+    """Choose the going rate by cross-validation on some paths, and fit all of them at it; or one for each class.
+
+    Raises:
+        ConfigurationError: no rate meets the aim, and it is ``strict``.
+    """
     shown = frontier(bench, train, settings, rates=rates, folds=4)
 
-    def rate_of(paths: Mask) -> float:
+    def rate_of(paths: Mask, name: str = "") -> float:
         points = [
             replace(
                 point_of(rate, results.of(paths), bench.problem[paths]),
@@ -195,7 +224,8 @@ def tuned(bench: Bench, train: Mask, settings: Settings, aim: Aim, *, rates: Seq
             )
             for rate, results in shown.items()
         ]
-        return choose_rate(points, aim, best_fixed=best_fixed(bench, paths))
+        fixed = best_fixed(bench, paths)
+        return choose_rate(points, aim, best_fixed=fixed, unit=bench.unit, of=name, strict=strict)
 
     whole = fit(bench, train, rate_of(train), settings)
     if not settings.by_class:
@@ -204,7 +234,7 @@ def tuned(bench: Bench, train: Mask, settings: Settings, aim: Aim, *, rates: Seq
     fits = {whole.rate: whole}
     rows = dict(whole.rows)
     for name in sorted({name for name, _ in whole.rows} - {DEFAULT}):
-        rate = rate_of(train & (classes == name))
+        rate = rate_of(train & (classes == name), name)
         if rate not in fits:
             fits[rate] = fit(bench, train, rate, settings, base=whole.base)
         rows |= {place: plan for place, plan in fits[rate].rows.items() if place[0] == name}
@@ -214,6 +244,23 @@ def tuned(bench: Bench, train: Mask, settings: Settings, aim: Aim, *, rates: Seq
 def best_fixed(bench: Bench, paths: Mask) -> float:
     """Accuracy of the best fixed number of samples of any way, on some paths."""
     return max(float(_by_problem(way.paths.right[paths], bench.problem[paths]).max()) for way in bench.ways)
+
+
+def refuse_what_cannot_be_tuned(bench: Bench, settings: Settings, aim: Aim) -> None:
+    """Make sure that there is something to learn from and something to look at.
+
+    Raises:
+        ConfigurationError: too few problems, or an aim in seconds that nobody recorded.
+    """
+    fewest = FEWEST if settings.estimator == "none" else FEWEST_TO_ESTIMATE
+    if (there := len(set(bench.groups))) < fewest:
+        less = f"; {FEWEST} where no difficulty is estimated (--estimator none)" if fewest > FEWEST else ""
+        problems = "1 problem" if there == 1 else f"{there} problems"
+        raise ConfigurationError(f"{problems}: it takes {fewest} to tune on some and to look at others{less}")
+    if aim.kind == "p95_seconds" and any(way.paths.seconds is None for way in bench.ways):
+        raise ConfigurationError(
+            "the pool does not say how long its samples took: seconds cannot be an aim. Record one (ttc record)"
+        )
 
 
 def cross_validated(
@@ -231,16 +278,8 @@ def cross_validated(
         ConfigurationError: too few problems, or an aim that cannot be met.
     """
     everything = np.ones(len(bench.problem), dtype=bool)
-    groups = bench.groups
-    fewest = FEWEST if settings.estimator == "none" else FEWEST_TO_ESTIMATE
-    if (there := len(set(groups))) < fewest:
-        less = f"; {FEWEST} where no difficulty is estimated (--estimator none)" if fewest > FEWEST else ""
-        raise ConfigurationError(f"{there} problems: it takes {fewest} to tune on some and to look at others{less}")
-    if aim.kind == "p95_seconds" and any(way.paths.seconds is None for way in bench.ways):
-        raise ConfigurationError(
-            "the pool does not say how long its samples took: seconds cannot be an aim. Record one (ttc record)"
-        )
-    dealt = folds_of(groups, settings.folds, seed=settings.seed)[bench.problem]
+    refuse_what_cannot_be_tuned(bench, settings, aim)
+    dealt = folds_of(bench.groups, settings.folds, seed=settings.seed)[bench.problem]
     rates = rates_for(bench, aim)
     whole, estimates = Results.empty(len(everything)), np.full(len(everything), 0.5)
     chosen: list[float] = []
@@ -249,7 +288,7 @@ def cross_validated(
         if on_progress is not None:
             on_progress(done, len(folds) + 1)
         held = dealt == fold
-        fitted = tuned(bench, ~held, settings, aim, rates=rates)
+        fitted = tuned(bench, ~held, settings, aim, rates=rates, strict=False)
         chosen.append(fitted.rate)
         estimates[held] = estimated(fitted, bench, held)[held]
         whole.put(held, apply(fitted, bench, held, estimates=estimates))

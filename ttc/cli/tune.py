@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -12,7 +14,7 @@ import orjson
 import typer
 from rich.console import Console
 
-from ttc.cli.completion import strategy_names
+from ttc.cli.completion import strategy_names, verifier_names
 from ttc.cli.out_file import refuse_unwritable
 from ttc.errors import ConfigurationError
 
@@ -23,7 +25,17 @@ if TYPE_CHECKING:
     from ttc.budget import Price
     from ttc.pools import Pool
 
-__all__ = ["tune_command"]
+__all__ = ["EstimatorName", "tune_command"]
+
+
+class EstimatorName(StrEnum):
+    """By what the difficulty of a query is estimated."""
+
+    NONE = "none"
+    PROMPT = "prompt"
+    PROBE = "probe"
+    VERIFIER = "verifier"
+
 
 RUNS = Path("runs")
 POLICY = Path("policy.toml")
@@ -40,9 +52,12 @@ def tune_command(
     budget: Annotated[float | None, typer.Option(help="Mean thinking tokens a query, at the most.")] = None,
     dollars: Annotated[float | None, typer.Option(help="Mean dollars a query, at the most.")] = None,
     accuracy: Annotated[float | None, typer.Option(help="Accuracy at the least, as cheaply as can be.")] = None,
-    loss: Annotated[
+    margin: Annotated[
         float | None,
-        typer.Option(help="Accuracy that may be lost against the best fixed number of samples; .01 by default."),
+        typer.Option(help="Cheapest that can be shown to be no worse than all samples by more than this; default .02."),
+    ] = None,
+    loss: Annotated[
+        float | None, typer.Option(help="Accuracy that may be lost against the best fixed number of samples.")
     ] = None,
     p95_seconds: Annotated[
         float | None, typer.Option(help="Seconds within which 95% of the queries end, at the load of the recording.")
@@ -52,13 +67,15 @@ def tune_command(
         list[str] | None,
         typer.Option("--strategy", "-s", autocompletion=strategy_names, help="Without n; majority by default."),
     ] = None,
-    verifier: Annotated[str, typer.Option(help="Whose recorded scores to use, where a pool holds several.")] = "",
-    estimator: Annotated[
-        str, typer.Option(help="How difficulty is estimated: none, prompt, probe or verifier.")
-    ] = "probe",
+    verifier: Annotated[
+        str,
+        typer.Option(autocompletion=verifier_names, help="Whose recorded scores to use, where a pool holds several."),
+    ] = "",
+    estimator: Annotated[EstimatorName, typer.Option(help="By what difficulty is estimated.")] = EstimatorName.PROBE,
     probe: Annotated[int, typer.Option(min=1, max=64, help="Samples drawn first, with probe and verifier.")] = 4,
     tags: Annotated[str, typer.Option(help="Tags that make the query class, with commas between them.")] = "",
     classes: Annotated[Path | None, typer.Option(help="Query classes by rules, in TOML.")] = None,
+    clusters: Annotated[bool, typer.Option("--clusters", help="Query classes by clusters of the prompts.")] = False,
     price: Annotated[
         list[str] | None,
         typer.Option(help="Dollars per million prompt and generated tokens of a model, as in small=0.10/0.40."),
@@ -76,19 +93,25 @@ def tune_command(
 
     What is printed was measured by nested cross-validation, on problems that had no part in what they are shown for.
     """
+    # Before numpy: thousands of small fits are slower on several threads.
+    for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
     from ttc.adaptive.bench import gather
     from ttc.adaptive.fitting import Settings
     from ttc.adaptive.tuned_policy import tune_policy
 
-    refuse_unwritable(out)
-    if estimator not in ("none", "prompt", "probe", "verifier"):
-        raise ConfigurationError(f"--estimator {estimator}: must be none, prompt, probe or verifier")
-    aim = _aim(budget=budget, dollars=dollars, accuracy=accuracy, loss=loss, p95_seconds=p95_seconds)
-    pools = [_priced(_pool(source, runs), _prices(price or ())) for source in sources]
+    _refuse_out(out, sources)
+    aim, option = _aim(
+        budget=budget, dollars=dollars, accuracy=accuracy, margin=margin, loss=loss, p95_seconds=p95_seconds
+    )
+    pools = _priced([_pool(source, runs) for source in sources], _prices(price or ()))
     if gold_free:
         pools = [_without_gold(pool) for pool in pools]
+    if budget is not None:
+        _refuse_below_the_least(budget, pools, estimator, probe)
+    query_classes = _classes(tags, classes, clusters=clusters, pool=pools[0])
     settings = Settings(
-        estimator=estimator,
+        estimator=estimator.value,
         probe=probe,
         by_class=per_class,
         growth=(0.25, 1.0, 1e9) if p95_seconds is not None else (0.25,),
@@ -106,7 +129,7 @@ def tune_command(
                 pools,
                 strategies=strategy or ("majority",),
                 verifier=verifier,
-                classes=_classes(tags, classes),
+                classes=query_classes,
                 dollars=dollars is not None,
                 orders=orders,
                 seed=seed,
@@ -118,6 +141,7 @@ def tune_command(
             bench,
             settings,
             aim,
+            aimed=option,
             calibrated=not gold_free,
             on_progress=lambda done, total: status.update(f"tuning: {done} of {total} folds"),
         )
@@ -125,34 +149,53 @@ def tune_command(
     _show(found, out, as_json=json)
 
 
-def _aim(
-    *,
-    budget: float | None,
-    dollars: float | None,
-    accuracy: float | None,
-    loss: float | None,
-    p95_seconds: float | None,
-) -> Aim:
+def _refuse_out(out: Path, sources: Sequence[str]) -> None:
+    """Refuse what would lose a source, or be refused when the work is done."""
+    refuse_unwritable(out)
+    if out.suffix != ".toml":
+        raise ConfigurationError(
+            f"--out {out}: a policy is TOML, with a .json beside it: name a file that ends in .toml"
+        )
+    if any(Path(source).absolute() in (out.absolute(), out.absolute().with_suffix(".json")) for source in sources):
+        raise ConfigurationError(f"--out {out}: that is what is tuned on; name another file")
+
+
+def _aim(**limits: float | None) -> tuple[Aim, str]:
+    """The aim, and the option that gave it."""
     from ttc.adaptive.tuning import Aim
 
-    given = {
-        "--budget": ("cost", budget),
-        "--dollars": ("cost", dollars),
-        "--accuracy": ("accuracy", accuracy),
-        "--loss": ("loss", loss),
-        "--p95-seconds": ("p95_seconds", p95_seconds),
-    }
-    named = {option: (kind, value) for option, (kind, value) in given.items() if value is not None}
+    kinds = {"budget": "cost", "dollars": "cost", "margin": "no_worse"}
+    named = {name: value for name, value in limits.items() if value is not None}
+    options = {name: f"--{name.replace('_', '-')}" for name in limits}
     if len(named) > 1:
-        raise ConfigurationError(f"{' and '.join(named)} are several aims: give one")
-    option, (kind, value) = next(iter(named.items()), ("--loss", ("loss", 0.01)))
-    if value <= 0 and kind != "loss":
-        raise ConfigurationError(f"{option} {value:g}: must be above 0")
-    if kind in ("accuracy", "loss") and not 0 <= value <= 1:
-        raise ConfigurationError(
-            f"{option} {value:g}: must be from 0 to 1, e.g. {'.9' if kind == 'accuracy' else '.01'}"
-        )
-    return Aim(cast(Literal["cost", "accuracy", "loss", "p95_seconds"], kind), value)
+        raise ConfigurationError(f"{' and '.join(options[n] for n in named)} are several aims: give one")
+    name, value = next(iter(named.items()), ("margin", 0.02))
+    option = f"{options[name]} {value:g}"
+    if value <= 0 and name != "loss":
+        raise ConfigurationError(f"{option}: must be above 0")
+    if name in ("accuracy", "loss", "margin") and not 0 <= value <= 1:
+        example = {"accuracy": ".9", "loss": ".01", "margin": ".02"}[name]
+        raise ConfigurationError(f"{option}: must be from 0 to 1, e.g. {example}")
+    kind = kinds.get(name, name)
+    return Aim(cast("Literal['cost', 'accuracy', 'loss', 'no_worse', 'p95_seconds']", kind), value), option
+
+
+def _refuse_below_the_least(budget: float, pools: Sequence[Pool], estimator: EstimatorName, probe: int) -> None:
+    """Refuse a budget that not even the samples carry which are drawn in any case, before anything is replayed."""
+    costs = [
+        sum(sum(p.generated) / len(p) if p.generated else 1.0 for p in pool.problems) / len(pool) for pool in pools
+    ]
+    first = probe if estimator in (EstimatorName.PROBE, EstimatorName.VERIFIER) else 1
+    unit = "thinking tokens" if pools[0].unit == "tokens" else pools[0].unit
+    if budget >= first * min(costs):
+        return
+    one = f"one sample costs {min(costs):,.0f} {unit} a query here"
+    if budget < min(costs):
+        raise ConfigurationError(f"--budget {budget:g} is below one sample: {one}")
+    raise ConfigurationError(
+        f"--budget {budget:g}: a probe of {first} alone costs {first * min(costs):,.0f} {unit} a query, and {one}: "
+        "take a smaller --probe, or --estimator none or prompt"
+    )
 
 
 def _pool(source: str, runs: Path) -> Pool:
@@ -184,10 +227,13 @@ def _prices(given: Sequence[str]) -> dict[str, Price]:
     return prices
 
 
-def _priced(pool: Pool, prices: dict[str, Price]) -> Pool:
+def _priced(pools: Sequence[Pool], prices: dict[str, Price]) -> list[Pool]:
     from dataclasses import replace
 
-    return replace(pool, price=prices[pool.model]) if pool.model in prices else pool
+    models = sorted({pool.model for pool in pools})
+    if unknown := sorted(prices.keys() - set(models)):
+        raise ConfigurationError(f"--price {unknown[0]}=...: no pool is of that model, but of {', '.join(models)}")
+    return [replace(pool, price=prices.get(pool.model, pool.price)) for pool in pools]
 
 
 def _without_gold(pool: Pool) -> Pool:
@@ -196,14 +242,22 @@ def _without_gold(pool: Pool) -> Pool:
     return gold_free(pool).pool
 
 
-def _classes(tags: str, rules: Path | None) -> AnyClasses | None:
+def _classes(tags: str, rules: Path | None, *, clusters: bool, pool: Pool) -> AnyClasses | None:
+    from ttc.adaptive.class_clusters import ClusterClasses
     from ttc.adaptive.classes import TagClasses, read_classes
 
-    if tags and rules:
-        raise ConfigurationError("--tags and --classes both sort queries: give one")
+    if bool(tags) + bool(rules) + clusters > 1:
+        raise ConfigurationError("--tags, --classes and --clusters all sort queries: give one")
+    if clusters:
+        return ClusterClasses.learn([problem.prompt for problem in pool.problems])
     if rules:
         return cast("AnyClasses", read_classes(rules))
-    return TagClasses(tags=tuple(t.strip() for t in tags.split(",") if t.strip())) if tags else None
+    names = [t.strip() for t in tags.split(",") if t.strip()]
+    for name in names:
+        if all(name not in problem.tags for problem in pool.problems):
+            known = ", ".join(sorted({tag for problem in pool.problems for tag in problem.tags})) or "none"
+            raise ConfigurationError(f"--tags {tags}: no problem has the tag '{name}'; there are: {known}")
+    return TagClasses(tags=tuple(names)) if names else None
 
 
 def _show(found: Tuning, out: Path, *, as_json: bool) -> None:
