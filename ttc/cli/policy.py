@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ttc.adaptive.policy import Escalation, Expected, Policy, Row
+    from ttc.adaptive.policy import Escalation, Expected, Policy, Provenance, Row
 
 __all__ = ["check_command", "policy_app", "show_command", "show_policy"]
 
@@ -35,15 +36,16 @@ def show_command(file: File, json: Json = False) -> None:
     show_policy(policy)
 
 
-def show_policy(policy: Policy) -> None:
+def show_policy(policy: Policy, console: Console | None = None) -> None:
     """Print a policy for people: what it is, its rows, and where it comes from."""
-    from rich.console import Console
+    if console is None:
+        from rich.console import Console
 
-    console = Console()
+        console = Console()
     for line in _head(policy):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print()
-    _print_table(_table(policy), console)
+    _print_table(policy, console)
     console.print()
     for line in _notes(policy):
         console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
@@ -90,12 +92,21 @@ def _head(policy: Policy) -> Iterator[str]:
     came = policy.provenance
     if came is None:
         return
-    for what, expected in (("cross-validated", came.expected), (came.against, came.expected_against)):
+    for what, expected in (("cross-validated", came.expected), (_against(came), came.expected_against)):
         if expected is not None:
             yield (
                 f"{one_line(what)}: accuracy {_accuracy(expected)}, "
                 f"{one_line(policy.unit)} a query {_cost(expected)}, {_count(expected.problems, 'problem')}"
             )
+
+
+def _against(came: Provenance) -> str:
+    """The fixed strategy that it is held against, and which one of them that is."""
+    ours, fixed = came.expected, came.expected_against
+    which = "cheapest fixed strategy of that accuracy"
+    if ours is not None and fixed is not None and fixed.accuracy < ours.accuracy:
+        which = "the most accurate fixed strategy"
+    return f"{which}, {came.against}" if came.against else which
 
 
 def _difficulty(policy: Policy) -> str:
@@ -138,12 +149,23 @@ def _notes(policy: Policy) -> Iterator[str]:
             yield one_line(f"{what} cost " + ", ".join(f"{name} {amount:,.0f}" for name, amount in cost.items()))
     if came.earned_back is not None:
         yield f"earned back after {_count(round(came.earned_back), 'query', 'queries')}"
+    elif came.recording:
+        yield "recording is not earned back"
+    if came.problems and not came.recording:
+        yield "what recording cost is not known"
     for warning in came.warnings:
         yield one_line(f"note: {warning}")
 
 
-def _table(policy: Policy) -> Table:
-    """A row for each row, in the order of their difficulty; columns that would be empty are left out."""
+NARROW = 100
+"""Columns of a terminal below which intervals stand beneath what they are of."""
+
+
+def _table(policy: Policy, width: int | None = None) -> Table:
+    """A row for each row, in the order of their difficulty; columns that would be empty are left out.
+
+    In a narrow terminal intervals have lines of their own, and specs go on in the next line behind a comma.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -151,12 +173,14 @@ def _table(policy: Policy) -> Table:
 
     measured = any(row.expected for row in policy.rows)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("class", overflow="fold", max_width=24)
+    narrow = width is not None and width < NARROW
+    table.add_column("class", overflow="fold", max_width=16 if narrow else 24)
     table.add_column("P(right)", justify="right", no_wrap=True)
     table.add_column("what is done", overflow="fold")
     for name in ("accuracy", "cost", "problems") if measured else ():
         table.add_column(name, justify="right", no_wrap=True)
     before = ""
+    rows: list[list[str]] = []
     for row in sorted(policy.rows, key=lambda r: (r.query_class == "default", r.query_class, r.difficulty)):
         low, high = row.difficulty
         name = "" if row.query_class == before else row.query_class
@@ -164,9 +188,35 @@ def _table(policy: Policy) -> Table:
         if measured:
             e = row.expected
             cells += [_accuracy(e), _cost(e), f"{e.problems:,}"] if e else ["not measured", "", ""]
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        rows.append([printable(cell) for cell in cells])
         before = row.query_class
+    if width is not None and narrow:
+        rows = [[*row[:3], *(cell.replace(" [", "\n[").replace("not ", "not\n") for cell in row[3:])] for row in rows]
+        names = [str(column.header) for column in table.columns]
+        widths = [
+            max(len(line) for cell in cells for line in cell.split("\n")) for cells in zip(names, *rows, strict=True)
+        ]
+        room = width - min(widths[0], 16) - widths[1] - sum(widths[3:]) - 2 * (len(names) - 1)
+        rows = [[*row[:2], _broken(row[2], room), *row[3:]] for row in rows]
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
+
+
+def _broken(text: str, room: int) -> str:
+    """Break lines that are longer than there is room for: behind a comma or the colon of a spec, or between words."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        parts = re.split(r"(?<=[,: ])(?=[^\s])", line) if len(line) > room else [line]
+        now = ""
+        for part in parts:
+            if now.strip() and len(now) + len(part) > room:
+                lines.append(now)
+                now = indent
+            now += part
+        lines.append(now)
+    return "\n".join(lines)
 
 
 def _done(row: Row) -> str:
@@ -196,10 +246,11 @@ def _limits(budget: str) -> str:
     return ", ".join(units[name].format(value) for name, value in given.items())
 
 
-def _print_table(table: Table, console: Console) -> None:
+def _print_table(policy: Policy, console: Console) -> None:
     """Print as wide as the terminal; into a file as wide as it is."""
     from ttc.evals.tables import console_width
 
+    table = _table(policy, console.width if console.is_terminal else None)
     if not console.is_terminal:
         console.width = max(console.width, console_width(table))
     console.print(table)
