@@ -146,7 +146,7 @@ async def test_live_it_does_what_tuning_said(case: str, tmp_path: Path, monkeypa
             assert [event["why"] for event in live.trace if event["event"] == "stop"] == ["certain"]
             assert live.thinking_tokens < said.cost[path]
             certain += 1
-    assert certain < len(said.cost) / 3
+    assert certain < len(said.cost) / 2
 
 
 # -- what it says of itself --------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ async def test_few_problems_and_small_classes_are_warned_of():
     policy = tune_policy(bench, QUICK, AIM).policy
     assert policy.provenance is not None
     said = " ".join(policy.provenance.warnings)
-    assert "class 'rare' has 3 problems, and rows of its own take 20: the default rows hold" in said
+    assert "class 'rare' has too few problems, 3: rows of its own take 20, and the default rows hold" in said
     assert "40 problems are few" in said
     assert {row.query_class for row in policy.rows} == {"default"}
 
