@@ -107,6 +107,10 @@ class Adaptive(Strategy):
         """Whether the policy was tuned on the problem of this query id."""
         return self._policy.tuned_on(problem)
 
+    def tuned_on_query(self, query: Query) -> bool:
+        """Whether the policy was tuned on this query, by its id or by its prompt."""
+        return self._policy.tuned_on_query(query)
+
     async def solve(self, query: Query, session: Session) -> None:
         """Estimate, pick, run; escalate where the confidence stays low."""
         policy = self._policy

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttc.adaptive.classes import DEFAULT, AnyClasses
-from ttc.adaptive.difficulty import AnyEstimator, fit_estimator
+from ttc.adaptive.difficulty import AnyEstimator, cross_fit, fit_estimator
 from ttc.adaptive.plans import Way, beta_stops
 from ttc.adaptive.policy_rows import is_thinking
 from ttc.adaptive.preparing import prepared, score_cost
@@ -104,6 +104,20 @@ class Bench:
                 seed=self.seed,
             )
         return self._fitted[place]
+
+    def calibration(self, kind: str, way: int, *, probe: int) -> dict[str, float]:
+        """How good an estimator is on problems that it was not fitted on."""
+        pool = self.pools[way]
+        found = cross_fit(
+            kind,
+            pool,
+            probe=max(1, probe),
+            classes=self.query_classes,
+            verifier=self.verifier if self.verifier in pool.verifiers else "" if kind == "probe" else None,
+            seed=self.seed,
+        ).calibration
+        names = ("brier", "brier_of_mean", "ece", "ece_noise", "rank_correlation")
+        return {name: round(value, 4) for name in names if (value := getattr(found, name)) is not None}
 
     def estimates(self, estimator: AnyEstimator, way: int, paths: Mask) -> Floats:
         """P(one sample is correct) of some paths, estimated as it would be live: from what the way drew first."""

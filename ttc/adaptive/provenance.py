@@ -47,6 +47,8 @@ class Provenance(PolicyPart):
         expected: accuracy and cost of the whole policy, cross-validated.
         against: the fixed strategy that it is held against.
         expected_against: accuracy and cost of that on the same problems.
+        calibration: how good the estimator of difficulty was out of fold: ``brier``, ``brier_of_mean``, ``ece``,
+            ``ece_noise``, ``rank_correlation``.
         recording: what recording cost, in tokens by kind of call and in seconds.
         tuning: what tuning cost, the same way.
         earned_back: queries after which recording is earned back; None where it never is, or is not known.
@@ -62,6 +64,7 @@ class Provenance(PolicyPart):
     expected: Expected | None = None
     against: str = ""
     expected_against: Expected | None = None
+    calibration: dict[str, float] = Field(default_factory=dict)
     recording: dict[str, float] = Field(default_factory=dict)
     tuning: dict[str, float] = Field(default_factory=dict)
     earned_back: float | None = Field(default=None, ge=0)

@@ -125,6 +125,11 @@ def tune_policy(
             expected=_expected(shown.results, bench, everything),
             against=against,
             expected_against=_expected(fixed, bench, everything),
+            calibration=(
+                bench.calibration(settings.estimator, fitted.base, probe=settings.probe)
+                if settings.estimator != "none"
+                else {}
+            ),
             recording=dict(recording),
             tuning={"seconds": round(perf_counter() - began, 1)},
             earned_back=round(spent / saved, 1) if saved > 0 and spent and bench.unit == "tokens" else None,

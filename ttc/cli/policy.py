@@ -144,6 +144,12 @@ def _notes(policy: Policy) -> Iterator[str]:
     how += [f"seeds {', '.join(map(str, came.seeds))}"] if came.seeds else []
     if how:
         yield one_line(", ".join(how))
+    if (c := came.calibration) and "ece" in c:
+        yield (
+            f"the estimate of difficulty, out of fold: Brier {c['brier']:.3f} against {c['brier_of_mean']:.3f} of the "
+            f"mean, calibration error {c['ece']:.3f} (noise {c['ece_noise']:.3f})"
+            + (f", rank correlation {c['rank_correlation']:.2f}" if "rank_correlation" in c else "")
+        )
     for what, cost in (("recording", came.recording), ("tuning", came.tuning)):
         if cost:
             yield one_line(f"{what} cost " + ", ".join(f"{name} {amount:,.0f}" for name, amount in cost.items()))
