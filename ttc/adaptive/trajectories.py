@@ -173,7 +173,7 @@ def _whole(strategy: str | Strategy, width: int) -> Strategy:
     if not made.prefix_valid or "n" not in type(made).model_fields:
         raise ConfigurationError(
             f"strategy '{made.spec}' cannot be replayed sample by sample: its prefixes are not what smaller runs would "
-            "return. Run it with 'ttc eval', and tune from the run"
+            "return, so it cannot be tuned. majority and best_of_n can; 'ttc eval' compares any with a policy"
         )
     changes: dict[str, Any] = {} if "n" in made.model_fields_set else {"n": width}
     if "stop" in type(made).model_fields:

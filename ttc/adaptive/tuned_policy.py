@@ -136,7 +136,7 @@ def tune_policy(
             warnings=(
                 *_warnings(bench, settings),
                 *_dominated(against, fixed, shown, bench),
-                *_about_seconds(shown, pools, bench),
+                *(_about_seconds(shown, pools, bench) if aim.kind == "p95_seconds" else ()),
             ),
         ),
     )
@@ -180,9 +180,7 @@ def _dominated(against: str, fixed: Results, shown: CrossValidated, bench: Bench
 
 
 def _about_seconds(shown: CrossValidated, pools: Sequence[Pool], bench: Bench) -> Iterator[str]:
-    """What 95% of the queries take, and at which load that was recorded; nothing where no seconds were."""
-    if any(way.paths.seconds is None for way in bench.ways):
-        return
+    """What 95% of the queries take, and at which load that was recorded."""
     p95 = point_of(0.0, shown.results, bench.problem).p95_seconds
     load = sorted({str(pool.info["concurrency"]) for pool in pools if "concurrency" in pool.info})
     at = f"recorded with {' and '.join(load)} problems at a time" if load else "the load of the recording is not known"

@@ -20,6 +20,8 @@ T = TypeVar("T")
 def run_interruptibly(work: Callable[[], Awaitable[T]], farewell: Callable[[], str]) -> T:
     """Run work; an interrupt ends the program with code 130 and the line that ``farewell`` makes."""
     before = signal.signal(signal.SIGTERM, _as_interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it to what it runs in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return anyio.run(work)
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -13,9 +14,11 @@ import anyio
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from ttc.cli.completion import strategy_names, verifier_names
 from ttc.cli.out_file import refuse_unwritable
+from ttc.cli.printable import one_line
 from ttc.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -122,7 +125,7 @@ def tune_command(
     with console.status("", spinner="dots") as status:
 
         def replaying(what: str, done: int, total: int) -> None:
-            status.update(f"replaying {what}: {done} of {total} problems")
+            status.update(escape(one_line(f"replaying {what}: {done} of {total} problems")))
 
         async def gathered():
             return await gather(
@@ -219,6 +222,8 @@ def _prices(given: Sequence[str]) -> dict[str, Price]:
         parts = amounts.split("/")
         try:
             prompt, generated = (float(part) for part in parts)
+            if not (0 <= prompt < inf and 0 < generated < inf):
+                raise ValueError
         except ValueError:
             raise ConfigurationError(
                 f"--price {text}: give dollars per million prompt and generated tokens, as in small=0.10/0.40"
