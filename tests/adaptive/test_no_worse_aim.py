@@ -35,7 +35,7 @@ def test_all_samples_are_no_worse_than_themselves(bench: Bench) -> None:
     assert margin_of(bench, everything(bench), bench.ways[0].paths.right[:, -1]) == 0
 
 
-def test_at_the_margin_the_test_has_a_power_of_four_fifths(bench: Bench) -> None:
+def test_at_the_margin_the_test_has_a_power_of_nine_tenths(bench: Bench) -> None:
     right = bench.ways[0].paths.right[:, -1].copy()
     lost = (bench.problem % 40 == 0) & (right > 0)
     right[lost] = 0
@@ -43,7 +43,7 @@ def test_at_the_margin_the_test_has_a_power_of_four_fifths(bench: Bench) -> None
     margin = margin_of(bench, everything(bench), right)
     assert margin > by_problem.mean() > 0
     power = non_inferiority_power(float(by_problem.std(ddof=1)), 400, margin=margin - float(by_problem.mean()))
-    assert power == pytest.approx(0.8, abs=0.01)
+    assert power == pytest.approx(0.9, abs=0.01)
 
 
 def test_what_part_of_the_problems_shows_it_is_meant_for_all_of_them(bench: Bench) -> None:

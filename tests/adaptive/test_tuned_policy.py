@@ -25,6 +25,7 @@ from ttc.adaptive.tuning import Aim, CrossValidated, point_of
 from ttc.models.population import Population
 from ttc.pools import CutColumns, Pool, replay_model
 from ttc.seeds import problem_hash
+from ttc.strategies.best_of_n import BestOfN
 from ttc.strategy import make_strategy
 from ttc.types import Query
 
@@ -79,6 +80,8 @@ def ties_go_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lots are seeded with the spec of the strategy, which is another one live; here they do not differ."""
     opened = ttc.strategies.vote.Vote.__init__
     monkeypatch.setattr(ttc.strategies.vote.Vote, "__init__", lambda self, kind, rng: opened(self, kind, Lots()))
+    chosen = BestOfN._choice
+    monkeypatch.setattr(BestOfN, "_choice", lambda self, query, lots: chosen(self, query, 0.5))
 
 
 def everything(bench: Bench) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttc.adaptive.bench import Bench, Mask
+from ttc.adaptive.choosing import choose_plans
 from ttc.adaptive.classes import DEFAULT
 from ttc.adaptive.difficulty import AnyEstimator
 from ttc.adaptive.plans import Escalate, Plan, PlanKind, Results, Way, run_plan
@@ -115,7 +116,7 @@ def fit(bench: Bench, train: Mask, rate: float, settings: Settings, *, base: int
         for plan in _plans(ways, fitted_on, rate, settings, base=base, firsts=firsts):
             found = run_plan(plan, there, probe=settings.drawn_first, base=base)
             scored.setdefault(plan.kind, Results.empty(len(train))).put(tried_on, found)
-    chosen = _choose(bench, train, estimates, bounds, scored, rate, settings)
+    chosen = choose_plans(bench, train, estimates, bounds, scored, rate, least=settings.least, shrink=settings.shrink)
     final = {plan.kind: plan for plan in _plans(ways, train, rate, settings, base=base, firsts=firsts)}
     kind = settings.estimator
     return Fitted(
@@ -253,49 +254,3 @@ def _cascades(
                 best = value, Plan(way=i, n=way.paths.width, stop=stop, escalate=escalate)
         if best is not None:
             yield best[1]
-
-
-def _choose(
-    bench: Bench,
-    train: Mask,
-    estimates: Floats | None,
-    bounds: Sequence[float],
-    scored: Mapping[PlanKind, Results],
-    rate: float,
-    settings: Settings,
-) -> dict[tuple[str, int], PlanKind]:
-    """The plan of most worth for each class and bin; a class's estimates are drawn toward those of all classes."""
-    bins = np.zeros(len(train), dtype=np.int64)
-    if estimates is not None:
-        bins = np.searchsorted(np.array(bounds), estimates, side="right")
-    classes = bench.of_path(bench.classes)
-    own = [
-        name
-        for name in sorted(set(bench.classes) - {DEFAULT})
-        if len(np.unique(bench.group[train & (classes == name)])) >= settings.least
-    ]
-    values = {kind: found.value(rate) for kind, found in scored.items()}
-    overall = {kind: float(v[train].mean()) for kind, v in values.items()}
-    chosen: dict[tuple[str, int], PlanKind] = {}
-    for number in range(len(bounds) + 1):
-        here = train & (bins == number)
-        pooled = _shrunk(bench, here, values, overall, settings.shrink)
-        chosen[DEFAULT, number] = max(pooled, key=lambda k: pooled[k])
-        for name in own:
-            mine = _shrunk(bench, here & (classes == name), values, pooled, settings.shrink)
-            chosen[name, number] = max(mine, key=lambda k: mine[k])
-    return chosen
-
-
-def _shrunk(
-    bench: Bench,
-    here: Mask,
-    values: Mapping[PlanKind, Floats],
-    toward: Mapping[PlanKind, float],
-    shrink: float,
-) -> dict[PlanKind, float]:
-    """Mean value of each plan on some paths, drawn toward a mean over more of them, as if by so many problems."""
-    n = len(np.unique(bench.group[here]))
-    if not n:
-        return dict(toward)
-    return {k: (n * float(v[here].mean()) + shrink * toward[k]) / (n + shrink) for k, v in values.items()}

@@ -47,8 +47,8 @@ RATES = 11
 DEAREST = (0.1, 0.2, 0.5, 1.5)
 """What one sample has to bring at further rates, where costs are limited: at the last one nothing more is bought."""
 
-ROOM = NormalDist().inv_cdf(0.95) + NormalDist().inv_cdf(0.8)
-"""Standard errors between a loss and the margin within which it is shown to lie, with a power of .8."""
+ROOM = NormalDist().inv_cdf(0.95) + NormalDist().inv_cdf(0.9)
+"""Standard errors between a loss and the margin within which it is shown to lie, with a power of .9."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Aim:
     Attributes:
         kind: ``cost`` (mean cost of a query, at the most), ``accuracy`` (at the least, at the lowest cost), ``loss``
             (accuracy that may be lost against the best fixed number of samples), ``no_worse`` (the margin of a test of
-            non-inferiority to all samples, which is to be passed on as many problems with a power of .8), or
+            non-inferiority to all samples, which is to be passed on as many problems with a power of .9), or
             ``p95_seconds`` (of a query).
         value: the limit.
     """
@@ -76,7 +76,7 @@ class FrontierPoint:
         accuracy: mean over problems.
         cost: of a query, in the mean.
         p95_seconds: that 95% of the queries take at the most.
-        margin: the least margin of a test of non-inferiority to all samples that is passed with a power of .8.
+        margin: the least margin of a test of non-inferiority to all samples that is passed with a power of .9.
     """
 
     rate: float
@@ -192,8 +192,8 @@ def point_of(rate: float, results: Results, problem: NDArray[np.int64]) -> Front
 def margin_of(bench: Bench, paths: Mask, right: Floats) -> float:
     """The least margin of non-inferiority to all samples of the best way that verdicts on paths leave room to show.
 
-    A one-sided bound at .95 is to lie above it with a power of .8, on as many groups of problems as all pools hold, if
-    the policy loses no more there than here: that is the mean loss and (1.64 + .84) of its standard errors.
+    A one-sided bound at .95 is to lie above it with a power of .9, on as many groups of problems as all pools hold, if
+    the policy loses no more there than here: that is the mean loss and (1.64 + 1.28) of its standard errors.
     """
     problem, groups = bench.problem[paths], np.array(bench.groups)[bench.problem[paths]]
     whole = max((way.paths.right[paths, -1] for way in bench.ways), key=lambda r: float(_by_problem(r, problem)))
