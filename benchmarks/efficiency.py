@@ -7,7 +7,7 @@ problem in several seeded orders. The policy is cross-validated: nothing of it, 
 the problems that it is measured on, and probes are charged. Two ratios decide: cost at full N over the policy's, and
 cost of the cheapest fixed N with at least the policy's accuracy over the policy's; with both, the policy has to be
 non-inferior to full N by two points. Tuning aims at that: at the cheapest rate at which, out of fold, as many problems
-have a power of .8 to show it; the rule is the same for all pools. Where a pool cannot give them, the oracle-bin policy
+have a power of .9 to show it; the rule is the same for all pools. Where a pool cannot give them, the oracle-bin policy
 says what difficulty alone is worth: it knows the bin of pass@1, and never an answer.
 
 Pools: otis_aime over its runs and codet (recorded), GSM8K-like, short-answer and AIME-like populations (simulated, see
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--pool", type=Path, action="append", default=[], help="a pool of ttc record; more than once")
     parser.add_argument("--only", action="append", default=[], help="names of cases; more than once")
     parser.add_argument(
-        "--estimator", action="append", default=[], help="of difficulty: none (default), prompt, probe, verifier; more"
+        "--estimator", action="append", default=[], help="of difficulty: none, prompt, probe, verifier; more than once"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write the verdicts here")
@@ -137,7 +137,7 @@ def main() -> None:
     for name, make in cases(args.data, args.pool):
         if args.only and name not in args.only:
             continue
-        found = anyio.run(partial(solve_case, make(), estimators=args.estimator or ["none"], seed=args.seed))
+        found = anyio.run(partial(solve_case, make(), estimators=args.estimator, seed=args.seed))
         rows += found.verdicts
         probes += found.probes
         console.print(curves_table(found))

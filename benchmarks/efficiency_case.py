@@ -42,7 +42,7 @@ Floats = NDArray[np.float64]
 
 TUNED = "adaptive"
 AIM = Aim("no_worse", 0.02)
-"""The same for all pools: the cheapest rate at which as many problems have a power of .8 to show the margin."""
+"""The same for all pools: the cheapest rate at which as many problems have a power of .9 to show the margin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Case:
         pools: one for each model and way of thinking, the baseline's last.
         strategies: specs without ``n``, the baseline's last.
         verifier: whose recorded scores they read; empty for none.
-        known: pass@1 of each problem, for the oracle; in the order of the last pool's groups where there are several.
+        known: pass@1 of each problem of the last pool, for the oracle.
         source: from what it is known.
         unit: how costs are labelled.
         orders: of each problem.
@@ -70,6 +70,11 @@ class Case:
     unit: str
     orders: int = 8
     classes: AnyClasses | None = None
+
+    @property
+    def estimators(self) -> tuple[str, ...]:
+        """Of difficulty: none, and where classes are known what they say before the first sample."""
+        return ("none", "prompt") if self.classes is not None else ("none",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,18 +118,18 @@ class ProbeCost:
         return self.extra / saved if saved > 0 else float("inf")
 
 
-async def solve_case(
-    case: Case, *, estimators: Sequence[str] = ("none",), seed: int = 0, repetitions: int = 500
-) -> Found:
+async def solve_case(case: Case, *, estimators: Sequence[str] = (), seed: int = 0, repetitions: int = 500) -> Found:
     """Replay the strategies of a case, and hold the Beta rule and tuned policies against full N of the last one.
 
     Args:
         case: what to replay.
-        estimators: of difficulty, for a tuned policy each: ``none``, ``prompt``, ``probe`` or ``verifier``.
+        estimators: of difficulty, for a tuned policy each: ``none``, ``prompt``, ``probe`` or ``verifier``;
+            by default the case's.
         seed: of orders, folds and the bootstrap.
         repetitions: of the bootstrap.
     """
     start = time.perf_counter()
+    estimators = estimators or case.estimators
     bench = await gather(
         case.pools,
         strategies=case.strategies,
@@ -139,7 +144,9 @@ async def solve_case(
         small, large = paths
         whole = small.beside(large, names=("small", "large"))
     fixed = fixed_curve(whole)
-    oracle = oracle_bin_policy(whole, case.known, source=case.source, seed=seed)
+    by_name = dict(zip((p.id for p in case.pools[-1].problems), case.known.tolist(), strict=True))
+    known = [by_name[name] for name in bench.ways[-1].paths.problems]  # those without a verdict are left out
+    oracle = oracle_bin_policy(whole, known, source=case.source, seed=seed)
     beta = next(_beta(way, p) for way, p in zip(reversed(bench.ways), reversed(paths), strict=True) if way.beta_stops)
     tuned = {kind: _tuned(bench, kind, seed=seed) for kind in estimators}
     policies = [(beta, None), *(_policy(found, bench, case, kind) for kind, found in tuned.items())]
