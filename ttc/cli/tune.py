@@ -74,7 +74,7 @@ def tune_command(
         str,
         typer.Option(autocompletion=verifier_names, help="Whose recorded scores to use, where a pool holds several."),
     ] = "",
-    estimator: Annotated[EstimatorName, typer.Option(help="By what difficulty is estimated.")] = EstimatorName.PROBE,
+    estimator: Annotated[EstimatorName, typer.Option(help="By what difficulty is estimated.")] = EstimatorName.NONE,
     probe: Annotated[int, typer.Option(min=1, max=64, help="Samples drawn first, with probe and verifier.")] = 4,
     tags: Annotated[str, typer.Option(help="Tags that make the query class, with commas between them.")] = "",
     classes: Annotated[Path | None, typer.Option(help="Query classes by rules, in TOML.")] = None,
