@@ -25,7 +25,10 @@ LIST_PRICES: Mapping[str, Price] = {
 CASCADES: tuple[tuple[str, str], ...] = (
     ("R82gycJfm5jaCdh32tFkH4", "3D8aaFBLZwQcnWHYKwvnmq"),  # gpt-5-mini -> gpt-5
     ("3qLHwibDhgtWEbKGwxUYVa", "VAQtARXUPTpdxGKMekUSbX"),  # gpt-4.1-nano -> gpt-4.1
-    ("6J9aPwieMfq2eSse8ZknBW", "mYKKTdV27TRJv9FpUg7rkn"),  # gpt-5.1, once thinking little and once much
+    (
+        "6J9aPwieMfq2eSse8ZknBW",
+        "mYKKTdV27TRJv9FpUg7rkn",
+    ),  # gpt-5.1, once thinking little (called low) and once much (high)
 )
 """Runs of otis_aime, small to large, of which prices are public and tokens are recorded at least in sum."""
 
@@ -82,7 +85,7 @@ def cascades(rows: Rows, runs: Sequence[Mapping[str, Any]]) -> list[Cascade]:
             replace(p.of(both), problems=tuple(sorted(p.of(both).problems, key=lambda q: q.id))) for p in pools
         )
         if small.model == large.model:
-            small, large = replace(small, thinking="little"), replace(large, thinking="much")
+            small, large = replace(small, thinking="low"), replace(large, thinking="high")
         estimated = any(p.info["tokens"] == "estimated" for p in pools)
         unit = "dollars" if pair in CASCADES else "petaFLOPs"
         name = f"{_short(small)} -> {_short(large)}"

@@ -142,6 +142,8 @@ def main() -> None:
         probes += found.probes
         console.print(curves_table(found))
         console.print(f"[dim]{name}: {found.seconds:.0f} s[/dim]\n")
+        if args.json:  # after each case: the whole takes minutes
+            args.json.write_bytes(orjson.dumps([dataclasses.asdict(r) for r in rows], option=orjson.OPT_INDENT_2))
     runs = args.data / "otis_aime.jsonl.gz"
     if runs.exists() and (not args.only or ACROSS in args.only):
         found = anyio.run(partial(across_models, otis(rows_of(runs), width=8), seed=args.seed))
@@ -156,8 +158,6 @@ def main() -> None:
     console.print(targets_table([r for r in rows if r.policy.startswith(TUNED)]))
     for note in ratios_notes(rows):
         console.print(f"- {note}", markup=False, highlight=False)
-    if args.json:
-        args.json.write_bytes(orjson.dumps([dataclasses.asdict(r) for r in rows], option=orjson.OPT_INDENT_2))
 
 
 if __name__ == "__main__":
