@@ -74,12 +74,12 @@ def apart(pool: Pool, *, orders: int = 8, verifier: str = "", by: str = "") -> C
     return dataclasses.replace(recorded(half, orders=orders, verifier=verifier, by=by), known=known, source=APART)
 
 
-def cases(data: Path, pools: Sequence[Path]) -> Iterator[tuple[str, Callable[[], Case]]]:
+def cases(data: Path, pools: Sequence[Path], *, seed: int = 0) -> Iterator[tuple[str, Callable[[], Case]]]:
     """All cases, each made when it is its turn; those whose data are absent are named and left out."""
-    yield "gsm8k", lambda: simulated(gsm8k_like(), orders=4)
-    yield "short", lambda: simulated(short_answers(), orders=4)
-    yield "aime", lambda: simulated(aime_like())
-    yield "aime-reward", lambda: simulated(aime_like(auc=0.8), verifier="reward")
+    yield "gsm8k", lambda: simulated(gsm8k_like(seed=seed), orders=4)
+    yield "short", lambda: simulated(short_answers(seed=seed), orders=4)
+    yield "aime", lambda: simulated(aime_like(seed=seed))
+    yield "aime-reward", lambda: simulated(aime_like(seed=seed, auc=0.8), verifier="reward")
     file, meta, programs = (
         data / name
         for name in ("otis_aime.jsonl.gz", "otis_aime.meta.json", "codet_humaneval_codegen16b_n100.jsonl.gz")
@@ -128,13 +128,13 @@ def main() -> None:
     parser.add_argument(
         "--estimator", action="append", default=[], help="of difficulty: none, prompt, probe, verifier; more than once"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of populations, orders, folds and the bootstrap")
     parser.add_argument("--json", type=Path, help="write the verdicts here")
     args = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 200)
     rows: list[Ratios] = []
     probes: list[ProbeCost] = []
-    for name, make in cases(args.data, args.pool):
+    for name, make in cases(args.data, args.pool, seed=args.seed):
         if args.only and name not in args.only:
             continue
         found = anyio.run(partial(solve_case, make(), estimators=args.estimator, seed=args.seed))

@@ -164,7 +164,7 @@ def test_it_runs_as_a_script_without_recorded_data(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(efficiency, "gsm8k_like", lambda: populations.gsm8k_like(60, 8))
+    monkeypatch.setattr(efficiency, "gsm8k_like", lambda seed: populations.gsm8k_like(60, 8, seed=seed))
     told = tmp_path / "rows.json"
     monkeypatch.setattr(sys, "argv", ["efficiency.py", "--data", str(tmp_path), "--only", "gsm8k", "--json", str(told)])
     efficiency.main()

@@ -1,7 +1,8 @@
 """What the project is for, on populations that are small enough to tune in seconds: the same accuracy at far less cost.
 
 At most a quarter of full N, at most half of the cheapest fixed N of the policy's accuracy, no worse by two points; all
-of it cross-validated. Seeds are fixed, so this fails only if something changes what a policy does.
+of it cross-validated. Seeds are fixed, so this fails only if something changes what a policy does. Other draws of
+these populations differ: docs/efficiency.md shows one on which the second ratio is missed.
 """
 
 from __future__ import annotations
