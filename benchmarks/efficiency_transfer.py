@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from ttc.adaptive.bench import Bench, Mask, gather
-from ttc.adaptive.fitting import Settings, apply, folds_of
+from ttc.adaptive.fitting import Settings, apply
 from ttc.adaptive.plans import Results
 from ttc.adaptive.tuning import rates_for, tuned
 from ttc.evals.economics import Paths, PolicyResult, Ratios, compare, fixed_curve
 from ttc.evals.economics.verdict import measured_policy
+from ttc.folds import folds_of
 from ttc.pools import Pool
 from ttc.seeds import hashed
 

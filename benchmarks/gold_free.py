@@ -29,10 +29,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ttc.adaptive.bench import Bench, gather
-from ttc.adaptive.fitting import Settings, apply, fit, folds_of
+from ttc.adaptive.fitting import Settings, apply, fit
 from ttc.adaptive.gold_free import GoldFree, gold_free
 from ttc.adaptive.simulated_pools import simulated_pool
 from ttc.adaptive.tuning import rates_for
+from ttc.folds import folds_of
 from ttc.models.population import Population
 from ttc.pools import Pool, RecordedProblem
 

@@ -13,10 +13,11 @@ import pytest
 import ttc.adaptive.fitting
 from ttc.adaptive.bench import Bench, gather
 from ttc.adaptive.classes import TagClasses
-from ttc.adaptive.fitting import Fitted, Settings, apply, estimated, fit, folds_of
+from ttc.adaptive.fitting import Fitted, Settings, apply, estimated, fit
 from ttc.adaptive.plans import Plan, PlanKind, run_plan
 from ttc.adaptive.simulated_pools import simulated_pool
 from ttc.budget import Price
+from ttc.folds import folds_of
 from ttc.models.population import Population
 from ttc.pools import Pool, RecordedProblem
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from ttc.adaptive.query_class import DEFAULT, ClassOf, QueryClasses, toml_array
-from ttc.errors import MissingExtra
+from ttc.patterns import compiled
 from ttc.types import Query
 
 __all__ = ["ClassRule", "RuleClasses"]
@@ -88,16 +87,7 @@ def _string(value: str) -> str:
 
 
 def _compiled(pattern: str) -> Any:
-    """Compile a pattern whose time is linear in the prompt: prompts come from anybody."""
     try:
-        re2: Any = import_module("re2")
-    except ImportError:
-        raise MissingExtra("google-re2", "regex", "a class rule with 'matches'") from None
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        raw = error.args[0] if error.args else ""
-        said = raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
-        raise ValueError(f"the pattern cannot be read: {said} (RE2 syntax, without look-around)") from None
+        return compiled(pattern, used_by="a class rule with 'matches'")
+    except ValueError as error:
+        raise ValueError(f"the pattern cannot be read: {error} (RE2 syntax, without look-around)") from None

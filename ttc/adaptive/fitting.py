@@ -25,8 +25,7 @@ from ttc.adaptive.trajectories import Floats
 from ttc.folds import folds_of
 from ttc.seeds import hashed
 
-__all__ = ["Fitted", "Settings", "apply", "estimated", "fit", "folds_of"]
-
+__all__ = ["Fitted", "Settings", "apply", "estimated", "fit"]
 
 PARTS = 3
 """Of the training problems: each is tried with what was fitted on the others. With fewer learned plans look worse than
@@ -88,7 +87,7 @@ class Fitted:
     estimator: AnyEstimator | None
 
     def bin_of(self, p: Floats) -> NDArray[np.int64]:
-        """Return the bin of each estimate; what lies on a bound belongs to the harder side's neighbour above it."""
+        """Return the bin of each estimate, 0 for the hardest; what lies on a bound belongs to the easier bin."""
         return np.searchsorted(np.array(self.bounds), p, side="right")
 
 
@@ -177,7 +176,7 @@ def _parts(bench: Bench, train: Mask, settings: Settings) -> list[tuple[Mask, Ma
 def _sorted_out_of_fold(
     bench: Bench, train: Mask, parts: Sequence[tuple[Mask, Mask]], settings: Settings, *, base: int
 ) -> tuple[Floats | None, tuple[float, ...]]:
-    """Estimates of the training paths by fits on the other half, and the bounds of bins of equal size."""
+    """Estimates of the training paths by fits on the other parts, and the bounds of bins of equal size."""
     if settings.estimator == "none":
         return None, ()
     estimates = np.full(len(train), 0.5)

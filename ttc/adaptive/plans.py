@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from ttc.strategies.vote import leads_beyond_doubt
 
 __all__ = ["Escalate", "Plan", "PlanKind", "Results", "Way", "beta_stops", "run_plan"]
 
-Currency = Literal["tokens", "characters", "samples", "dollars"]
 _SHARE, _SECOND = EVIDENCE.index("share"), EVIDENCE.index("second")
 
 

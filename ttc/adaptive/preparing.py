@@ -28,7 +28,7 @@ def prepared(pool: Pool) -> Prepared:
     A problem that nobody judged would count as hopeless, and one with few samples would make all others as narrow.
 
     Raises:
-        ConfigurationError: nothing is left, or samples think in a way that no policy can ask for.
+        ConfigurationError: nobody judged any of it.
     """
     notes: list[str] = []
     judged = [p for p in pool.problems if len(p) and p.accuracy is not None]

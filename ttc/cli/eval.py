@@ -15,6 +15,7 @@ from ttc.cli.connection import DEFAULT_URL, connect
 from ttc.cli.interrupts import run_interruptibly, saying_when_stopped
 from ttc.cli.limits import with_max_tokens
 from ttc.cli.policy_option import ForcePolicy, PolicyFile, with_policy
+from ttc.cli.resuming import gone_on_with, refuse_other_settings
 from ttc.cli.unsafe import UnsafeLocalExec
 from ttc.errors import ConfigurationError, MissingExtra
 
@@ -161,14 +162,8 @@ def _resumed(run: str, given: dict[str, Any], runs: Path) -> EvalConfig:
     """
     from ttc.evals.run_card import config_of
 
-    if other := sorted(given.keys() - RESUMABLE):
-        raise ConfigurationError(
-            f"--resume takes the run's own settings, so leave out: {', '.join(other)}. "
-            f"Only these may be given beside it: {', '.join(sorted(RESUMABLE))}."
-        )
-    if "base_url" in given:
-        given = {"up": None, **given}
-    return config_of(runs, run).model_copy(update=given)
+    refuse_other_settings(given, RESUMABLE, of="run")
+    return gone_on_with(config_of(runs, run), given)
 
 
 def _run(config: EvalConfig) -> EvalRun:

@@ -15,6 +15,7 @@ from ttc.cli.completion import suite_names, verifier_names
 from ttc.cli.connection import DEFAULT_URL, connect
 from ttc.cli.interrupts import run_interruptibly, saying_when_stopped
 from ttc.cli.out_file import refuse_unwritable
+from ttc.cli.resuming import gone_on_with, refuse_other_settings
 from ttc.cli.unsafe import UnsafeLocalExec
 from ttc.errors import ConfigurationError
 
@@ -186,14 +187,8 @@ def _resumed(run: str, given: dict[str, Any], runs: Path) -> EvalConfig:
     """
     from ttc.evals.recording import recording_of
 
-    if other := sorted(given.keys() - RESUMABLE):
-        raise ConfigurationError(
-            f"--resume takes the recording's own settings, so leave out: {', '.join(other)}. "
-            f"Only these may be given beside it: {', '.join(sorted(RESUMABLE))}."
-        )
-    if "base_url" in given:
-        given = {"up": None, **given}
-    return recording_of(runs, run).model_copy(update=given)
+    refuse_other_settings(given, RESUMABLE, of="recording")
+    return gone_on_with(recording_of(runs, run), given)
 
 
 def _run(config: EvalConfig, out: Path) -> RecordedRun:

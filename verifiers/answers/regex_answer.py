@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from bisect import bisect
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from ttc.errors import ConfigurationError, MissingExtra
+from ttc.errors import ConfigurationError
+from ttc.patterns import compiled
 from ttc.thoughts import without_thoughts
 
 __all__ = ["RegexAnswer"]
@@ -82,17 +82,9 @@ class RegexAnswer(BaseModel):
 
 def _compiled(pattern: str) -> Any:
     try:
-        re2: Any = importlib.import_module("re2")
-    except ImportError:
-        raise MissingExtra("google-re2", "regex", "answer type 'regex'") from None
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        raw = error.args[0] if error.args else ""
-        said = raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
+        return compiled(pattern, used_by="answer type 'regex'")
+    except ValueError as error:
         raise ConfigurationError(
-            f"answer type 'regex': the pattern {pattern!r} cannot be read: {said}. It is RE2 syntax, without "
+            f"answer type 'regex': the pattern {pattern!r} cannot be read: {error}. It is RE2 syntax, without "
             "look-around and back-references; in a spec put all of it in brackets: regex:pattern=(...)"
         ) from None
