@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,10 @@ from ttc.adaptive.difficulty import AnyEstimator, cross_fit, fit_estimator
 from ttc.adaptive.plans import Way, beta_stops
 from ttc.adaptive.policy_rows import is_thinking
 from ttc.adaptive.preparing import prepared, score_cost
-from ttc.adaptive.trajectories import Floats, replay
+from ttc.adaptive.trajectories import Floats, Trajectories, replay
 from ttc.errors import ConfigurationError
 from ttc.pools import Pool, candidate_of
-from ttc.strategy import make_strategy
+from ttc.strategy import Strategy, make_strategy
 
 __all__ = ["BETAS", "Bench", "Mask", "gather"]
 
@@ -34,6 +35,7 @@ class Bench:
     Attributes:
         ways: aligned: path i of each is of the same problem.
         pools: of each way, what it replays.
+        recorded: the pools that were given, as far as they are tuned on.
         classes: the query class of each problem; ``default`` where it is of no known one.
         query_classes: what sorts queries; None: all are ``default``.
         unit: what costs are in: tokens, characters, samples or dollars.
@@ -44,6 +46,7 @@ class Bench:
 
     ways: tuple[Way, ...]
     pools: tuple[Pool, ...]
+    recorded: tuple[Pool, ...]
     classes: tuple[str, ...]
     query_classes: AnyClasses | None = None
     unit: str = "tokens"
@@ -95,29 +98,20 @@ class Bench:
         if place not in self._fitted:
             ids = self.ways[way].paths.problems
             pool = self.pools[way].of([ids[i] for i in there])
-            self._fitted[place] = fit_estimator(
-                kind,
-                pool,
-                probe=max(1, probe),
-                classes=self.query_classes,
-                verifier=self.verifier if self.verifier in pool.verifiers else "" if kind == "probe" else None,
-                seed=self.seed,
-            )
+            self._fitted[place] = fit_estimator(kind, pool, **self._looking(kind, pool, probe))
         return self._fitted[place]
 
     def calibration(self, kind: str, way: int, *, probe: int) -> dict[str, float]:
         """How good an estimator is on problems that it was not fitted on."""
         pool = self.pools[way]
-        found = cross_fit(
-            kind,
-            pool,
-            probe=max(1, probe),
-            classes=self.query_classes,
-            verifier=self.verifier if self.verifier in pool.verifiers else "" if kind == "probe" else None,
-            seed=self.seed,
-        ).calibration
+        found = cross_fit(kind, pool, **self._looking(kind, pool, probe)).calibration
         names = ("brier", "brier_of_mean", "ece", "ece_noise", "rank_correlation")
         return {name: round(value, 4) for name in names if (value := getattr(found, name)) is not None}
+
+    def _looking(self, kind: str, pool: Pool, probe: int) -> dict[str, Any]:
+        """What an estimator of this bench looks at."""
+        scored = self.verifier if self.verifier in pool.verifiers else "" if kind == "probe" else None
+        return {"probe": max(1, probe), "classes": self.query_classes, "verifier": scored, "seed": self.seed}
 
     def estimates(self, estimator: AnyEstimator, way: int, paths: Mask) -> Floats:
         """P(one sample is correct) of some paths, estimated as it would be live: from what the way drew first."""
@@ -192,17 +186,10 @@ async def gather(
     sources: list[Pool] = []
     for whole in pools:
         scores = verifier or (whole.verifiers[0] if len(whole.verifiers) == 1 else "")
-        for cut in (None, *whole.cuts):
-            pool = whole if cut is None else whole.at_cut(cut)
+        for pool in (whole, *map(whole.at_cut, whole.cuts)):
             for spec in strategies:
-                made = make_strategy(spec)
-                if named := sorted(made.model_fields_set & {"n", "stop", "wave"}):
-                    raise ConfigurationError(
-                        f"strategy '{spec}': tuning searches how many samples are drawn and when to stop: "
-                        f"leave {', '.join(named)} out"
-                    )
-                needed = "verifier" in made.requires()
-                if needed and not pool.verifiers and (cut is not None or len(pools) > 1):
+                needed = "verifier" in _searched(spec).requires()
+                if needed and not pool.verifiers and (pool is not whole or len(pools) > 1):
                     continue  # a verifier scored whole samples, or those of another model
                 if needed and not scores:
                     there = ", ".join(whole.verifiers) or "none"
@@ -210,50 +197,30 @@ async def gather(
                         f"strategy '{spec}' needs scores: name the verifier (--verifier); pool '{whole.name}' holds "
                         f"those of: {there}"
                     )
-                passing = needed and scores in pool.pass_fail
-                if passing and "wave" in type(made).model_fields:
-                    # One sample at a time: what a sibling in flight costs when one passes, no path shows.
-                    made = make_strategy(made.spec + (",wave=1" if ":" in made.spec else ":wave=1"))
-                name = "@".join(filter(None, (spec, pool.thinking, whole.model if len(models) > 1 else "")))
-                paths = await replay(
+                model = whole.model if len(models) > 1 else ""
+                name = "@".join(filter(None, (spec, pool.thinking, model)))
+                way = await _way(
+                    name,
+                    spec,
                     pool,
-                    made,
+                    verifier=scores if needed else "",
+                    dollars=unit == "dollars",
+                    per_score=per_score,
                     orders=orders,
                     seed=seed,
-                    verifier=scores if needed else None,
                     on_progress=_told(on_progress, name, len(pool)),
                 )
-                cost = paths.dollars if unit == "dollars" else paths.cost
-                assert cost is not None  # every pool has a price there
-                if needed:
-                    price = whole.price.generated / 1e6 if unit == "dollars" and whole.price else 1.0
-                    cost = cost + per_score * price * np.arange(1, paths.width + 1)
-                    notes += [doubt] if doubt and doubt not in notes else []
-                plain = made.spec == "majority"
-                way = Way(
-                    name=name,
-                    strategy=made.spec,
-                    verifier=scores if needed else "",
-                    model=whole.model if len(models) > 1 else "",
-                    thinking=pool.thinking if cut is not None or len(pools) > len(models) else "",
-                    paths=paths,
-                    cost=cost,
-                    beta_stops={beta: beta_stops(paths, beta) for beta in BETAS} if plain else {},
-                    decided=beta_stops(paths, 1.0) if plain else None,
-                )
-                if passing:
-                    voted = await replay(pool, "majority", orders=orders, seed=seed)
-                    cost = voted.dollars if unit == "dollars" else voted.cost
-                    assert cost is not None
-                    way = replace(way, probed=replace(way, paths=voted, cost=cost))
-                ways.append(way)
+                thinks = pool.thinking if pool is not whole or len(pools) > len(models) else ""
+                ways.append(replace(way, model=model, thinking=thinks))
                 sources.append(pool)
+                notes += [doubt] if needed and doubt and doubt not in notes else []
     if not ways:
         raise ConfigurationError("nothing is left to tune: name a strategy that the pools can show, e.g. majority")
     found = [classes.of(p.query()) if classes else DEFAULT for p in pools[0].problems]
     return Bench(
         ways=tuple(ways),
         pools=tuple(sources),
+        recorded=tuple(pools),
         classes=tuple(found),
         query_classes=classes,
         unit=unit,
@@ -261,6 +228,68 @@ async def gather(
         notes=tuple(notes),
         seed=seed,
     )
+
+
+def _searched(spec: str) -> Strategy:
+    """A strategy whose samples and stops are searched.
+
+    Raises:
+        ConfigurationError: it names them itself.
+    """
+    made = make_strategy(spec)
+    if named := sorted(made.model_fields_set & {"n", "stop", "wave"}):
+        raise ConfigurationError(
+            f"strategy '{spec}': tuning searches how many samples are drawn and when to stop: "
+            f"leave {', '.join(named)} out"
+        )
+    return made
+
+
+async def _way(
+    name: str,
+    spec: str,
+    pool: Pool,
+    *,
+    verifier: str,
+    dollars: bool,
+    per_score: float,
+    orders: int,
+    seed: int,
+    on_progress: Callable[[int], None] | None,
+) -> Way:
+    """Replay one strategy on one pool."""
+    made = make_strategy(spec)
+    passing = bool(verifier) and verifier in pool.pass_fail
+    if passing and "wave" in type(made).model_fields:
+        # One sample at a time: what a sibling in flight costs when one passes, no path shows.
+        made = make_strategy(made.spec + (",wave=1" if ":" in made.spec else ":wave=1"))
+
+    def cost_of(paths: Trajectories) -> Floats:
+        cost = paths.dollars if dollars else paths.cost
+        assert cost is not None  # every pool has a price there
+        return cost
+
+    paths = await replay(pool, made, orders=orders, seed=seed, verifier=verifier or None, on_progress=on_progress)
+    cost = cost_of(paths)
+    if verifier:
+        price = pool.price.generated / 1e6 if dollars and pool.price else 1.0
+        cost = cost + per_score * price * np.arange(1, paths.width + 1)
+    plain = made.spec == "majority"
+    way = Way(
+        name=name,
+        strategy=made.spec,
+        verifier=verifier,
+        model="",
+        thinking="",
+        paths=paths,
+        cost=cost,
+        beta_stops={beta: beta_stops(paths, beta) for beta in BETAS} if plain else {},
+        decided=beta_stops(paths, 1.0) if plain else None,
+    )
+    if not passing:
+        return way
+    voted = await replay(pool, "majority", orders=orders, seed=seed)
+    return replace(way, probed=replace(way, paths=voted, cost=cost_of(voted)))
 
 
 def _told(tell: Callable[[str, int, int], None] | None, what: str, total: int) -> Callable[[int], None] | None:

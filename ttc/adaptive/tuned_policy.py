@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ttc.adaptive.bench import Bench, Mask
+from ttc.adaptive.bench import Bench
 from ttc.adaptive.classes import DEFAULT
-from ttc.adaptive.fitting import Fitted, Settings
+from ttc.adaptive.fitting import Settings
 from ttc.adaptive.plans import Plan, Results, run_plan
-from ttc.adaptive.policy import Escalation, Estimation, Expected, Policy, Provenance, Row, SourcePool, hashes_of
+from ttc.adaptive.policy import Estimation, Policy, Provenance, SourcePool, hashes_of
 from ttc.adaptive.trajectories import Floats
+from ttc.adaptive.tuned_rows import by_group, confidences_of, expected_of, rows_of, spec_of, stops_of
 from ttc.adaptive.tuning import (
     Aim,
     CrossValidated,
@@ -27,8 +28,7 @@ from ttc.adaptive.tuning import (
     tuned,
 )
 from ttc.pools import Pool
-from ttc.statistics import bootstrap_mean, mean
-from ttc.strategy import make_strategy
+from ttc.statistics import bootstrap_mean
 
 __all__ = ["Tuning", "tune_policy"]
 
@@ -85,9 +85,9 @@ def tune_policy(
     fitted = tuned(bench, everything, settings, aim, rates=rates_for(bench, aim))  # says first what cannot be met
     shown = cross_validated(bench, settings, aim, on_progress=on_progress)
     against, fixed = _against(bench, shown)
-    rows = tuple(_rows(fitted, bench, shown))
-    models = list(dict.fromkeys(pool.model for pool in bench.pools))
-    pools = list({id(pool): pool for pool in bench.pools if not _is_cut(pool, bench.pools)}.values())
+    rows = tuple(rows_of(fitted, bench, shown))
+    models = list(dict.fromkeys(pool.model for pool in bench.recorded))
+    pools = bench.recorded
     recording = _recording(pools)
     saved = float(np.average(fixed.cost - shown.results.cost, weights=bench.weights))
     # Like thinking tokens, what was generated: prompts are read by every strategy, and are not in what is saved.
@@ -112,8 +112,8 @@ def tune_policy(
         ),
         rows=rows,
         estimator=orjson.loads(estimator.to_json()) if estimator is not None else None,
-        stops=dict(_stops(fitted, bench)),
-        confidence=dict(_confidences(fitted, bench)) or None,
+        stops=dict(stops_of(fitted, bench)),
+        confidence=dict(confidences_of(fitted, bench)) or None,
         hashes=hashes_of(p for pool in pools for p in pool.problems),
         provenance=Provenance(
             pools=tuple(_source(pool) for pool in pools),
@@ -122,9 +122,9 @@ def tune_policy(
             seeds=(settings.seed, bench.seed),
             aim=aimed or f"{aim.kind}={aim.value:g}",
             search=_search(bench, settings),
-            expected=_expected(shown.results, bench, everything),
+            expected=expected_of(shown.results, bench, everything),
             against=against,
-            expected_against=_expected(fixed, bench, everything),
+            expected_against=expected_of(fixed, bench, everything),
             calibration=(
                 bench.calibration(settings.estimator, fitted.base, probe=settings.probe)
                 if settings.estimator != "none"
@@ -168,7 +168,7 @@ def _against(bench: Bench, shown: CrossValidated) -> tuple[str, Results]:
     able = [f for f in fixed if f[0] >= accuracy]
     _, _, plan = min(able, key=lambda f: f[1]) if able else max(fixed, key=lambda f: (f[0], -f[1]))
     way = bench.ways[plan.way]
-    name = _spec(bench, plan) + (f" @ {way.name.partition('@')[2]}" if "@" in way.name else "")
+    name = spec_of(bench, plan) + (f" @ {way.name.partition('@')[2]}" if "@" in way.name else "")
     return name, run_plan(plan, bench.ways)
 
 
@@ -187,113 +187,10 @@ def _about_seconds(shown: CrossValidated, pools: Sequence[Pool], bench: Bench) -
     yield f"95% of the queries take {p95:.3g} s at the most, waves one after the other ({at})"
 
 
-def _spec(bench: Bench, plan: Plan) -> str:
-    """The spec of a plan's strategy."""
-    way = bench.ways[plan.way]
-    made = make_strategy(way.strategy)
-    changes: dict[str, Any] = {"n": plan.n}
-    if plan.beta is not None:
-        changes |= {"stop": "beta", "confidence": plan.beta, "wave": 1}
-    given = {name: getattr(made, name) for name in made.model_fields_set}
-    spec = type(made)(**{**given, **changes}).spec
-    # A number of samples that is the default is said all the same: a policy says what it does, whatever the defaults.
-    return spec if "n=" in spec else f"{spec.replace(':', f':n={plan.n},', 1)}" if ":" in spec else f"{spec}:n={plan.n}"
-
-
-def _stop_name(bench: Bench, plan: Plan) -> str:
-    """What a plan's learned stop is called: by its way, its waves, and what a point of accuracy may cost."""
-    if plan.stop is None:
-        return ""
-    on = f", then {bench.ways[plan.escalate.way].name}" if plan.escalate else ""
-    price = f"{0.01 / plan.stop.rate:.3g}" if plan.stop.rate else "any"
-    return f"{bench.ways[plan.way].name} in {len(plan.stop.points)} waves, {price} a point{on}"
-
-
-def _rows(fitted: Fitted, bench: Bench, shown: CrossValidated) -> Iterator[Row]:
-    """Rows of neighbouring bins with the same plan are one."""
-    edges = [0.0, *fitted.bounds, 1.0]
-    classes = list(dict.fromkeys(name for name, _ in fitted.rows))
-    known = set(classes)
-    sorted_into = bench.of_path([c if c in known else DEFAULT for c in bench.classes])
-    bins = fitted.bin_of(shown.estimates)
-    for name in sorted(classes, key=lambda c: (c == DEFAULT, c)):
-        start = 0
-        for number in range(len(edges) - 1):
-            plan = fitted.rows[name, number]
-            if number + 2 < len(edges) and fitted.rows[name, number + 1].kind == plan.kind:
-                continue
-            there = (sorted_into == name) & (bins >= start) & (bins <= number)
-            yield _row(bench, plan, name, (edges[start], edges[number + 1]), shown.results, there)
-            start = number + 1
-
-
-def _row(bench: Bench, plan: Plan, name: str, difficulty: tuple[float, float], results: Results, there: Mask) -> Row:
-    way = bench.ways[plan.way]
-    escalate = plan.escalate
-    then = None
-    if escalate is not None:
-        other = Plan(way=escalate.way, n=bench.ways[escalate.way].paths.width, stop=escalate.stop)
-        then = Escalation(
-            below=escalate.below,
-            strategy=_spec(bench, other),
-            stop=_stop_name(bench, other),
-            model=bench.ways[escalate.way].model,
-            thinking=bench.ways[escalate.way].thinking,
-        )
-    return Row(
-        query_class=name,
-        difficulty=difficulty,
-        strategy=_spec(bench, plan),
-        stop=_stop_name(bench, plan),
-        thinking=way.thinking,
-        model=way.model,
-        verifier=way.verifier,
-        escalate=then,
-        expected=_expected(results, bench, there) if there.any() else None,
-    )
-
-
-def _stops(fitted: Fitted, bench: Bench) -> Iterator[tuple[str, dict[str, Any]]]:
-    for plan in fitted.rows.values():
-        if plan.stop is not None:
-            yield _stop_name(bench, plan), plan.stop.model_dump(mode="json")
-        if plan.escalate is not None:
-            other = Plan(way=plan.escalate.way, n=0, stop=plan.escalate.stop)
-            yield _stop_name(bench, other), plan.escalate.stop.model_dump(mode="json")
-
-
-def _confidences(fitted: Fitted, bench: Bench) -> Iterator[tuple[str, dict[str, Any]]]:
-    for plan in fitted.rows.values():
-        if plan.escalate is not None:
-            yield _stop_name(bench, plan), plan.escalate.confidence.model_dump(mode="json")
-
-
-def _expected(results: Results, bench: Bench, there: Mask) -> Expected:
-    """Accuracy and cost of some paths, with intervals over problems: those of one group count as one."""
-    groups = np.array(bench.groups)[bench.problem[there]]
-    right, cost = _by_group(groups, results.right[there]), _by_group(groups, results.cost[there])
-    accuracy = mean({name: [value] for name, value in right.items()})
-    low, high = bootstrap_mean(list(cost.values()))
-    spent = float(np.mean(list(cost.values())))
-    return Expected(
-        accuracy=accuracy.value,
-        accuracy_interval=(min(accuracy.low, accuracy.value), max(accuracy.high, accuracy.value)),
-        cost=spent,
-        cost_interval=(min(low, spent), max(high, spent)),
-        problems=len(right),
-    )
-
-
-def _by_group(groups: np.ndarray[Any, Any], values: Floats) -> dict[str, float]:
-    names, place = np.unique(groups, return_inverse=True)
-    means = np.bincount(place, weights=values) / np.bincount(place)
-    return dict(zip(names.tolist(), means.tolist(), strict=True))
-
-
 def _gain(results: Results, single: Floats, bench: Bench) -> tuple[float, float, float]:
     """Accuracy of the policy less that of one sample, paired on problems."""
     groups = np.array(bench.groups)[bench.problem]
-    differences = list(_by_group(groups, results.right - single).values())
+    differences = list(by_group(groups, results.right - single).values())
     return float(np.mean(differences)), *bootstrap_mean(differences)
 
 
@@ -306,10 +203,6 @@ def _source(pool: Pool) -> SourcePool:
         thinking=pool.thinking,
         info=dict(pool.info),
     )
-
-
-def _is_cut(pool: Pool, pools: Sequence[Pool]) -> bool:
-    return not pool.cuts and any(pool.thinking in map(str, other.cuts) for other in pools if other.name == pool.name)
 
 
 def _search(bench: Bench, settings: Settings) -> dict[str, Any]:
@@ -334,7 +227,7 @@ def _warnings(bench: Bench, settings: Settings) -> Iterator[str]:
                 f"class '{name}' has too few problems, {len(groups)}: rows of its own take {settings.least}, and the "
                 "default rows hold"
             )
-    for pool in {id(pool): pool for pool in bench.pools}.values():
+    for pool in bench.recorded:
         if "gold_free" in pool.info:
             yield str(pool.info["gold_free"]["told"])
     if len(set(bench.groups)) < 50:
