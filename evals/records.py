@@ -66,6 +66,7 @@ class UnitRecord:
         undecided: the grader could not come to a verdict; counted with the wrong ones, and shown.
         checkpoints_correct: the verdict on the answer of each checkpoint.
         meetings: how its comparisons went, where it held a tournament.
+        model: name of the model that answered; empty in a run of before models were kept.
     """
 
     key: str
@@ -82,6 +83,7 @@ class UnitRecord:
     undecided: bool = False
     checkpoints_correct: tuple[bool, ...] = ()
     meetings: Meetings | None = None
+    model: str = ""
 
 
 def request_to_json(request: Request) -> bytes:

@@ -261,6 +261,7 @@ class _Runner:
             undecided=verdict == "undecided",
             checkpoints_correct=checkpoints,
             meetings=meetings,
+            model=self.model.name,
         )
 
     async def keep(self, *records: UnitRecord) -> None:

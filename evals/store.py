@@ -37,7 +37,7 @@ from ttc.types import Request, Sample
 
 __all__ = ["KeptCall", "Store", "read_calls", "read_requests", "read_times", "read_units", "resolve", "write_file"]
 
-SCHEMA = 2
+SCHEMA = 3
 GROUP = 512
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -49,9 +49,13 @@ CREATE TABLE IF NOT EXISTS calls (
 CREATE TABLE IF NOT EXISTS units (
     key TEXT PRIMARY KEY, suite TEXT NOT NULL, problem TEXT NOT NULL, tags TEXT NOT NULL, epoch INTEGER NOT NULL,
     strategy TEXT NOT NULL, spec TEXT NOT NULL, setting INTEGER, prefix INTEGER NOT NULL, outcome BLOB NOT NULL,
-    correct INTEGER NOT NULL, checkpoints_correct TEXT NOT NULL, time REAL NOT NULL, meetings TEXT);
+    correct INTEGER NOT NULL, checkpoints_correct TEXT NOT NULL, time REAL NOT NULL, meetings TEXT,
+    model TEXT NOT NULL DEFAULT '');
 """
-_TO_2 = "ALTER TABLE units ADD COLUMN meetings TEXT"
+_UPGRADES = {  # to each version from the one before it
+    2: "ALTER TABLE units ADD COLUMN meetings TEXT",
+    3: "ALTER TABLE units ADD COLUMN model TEXT NOT NULL DEFAULT ''",
+}
 UNDECIDED = -1
 """In the column of verdicts, beside 1 (right) and 0 (wrong)."""
 
@@ -158,8 +162,9 @@ class Store:
             orjson.dumps(unit.checkpoints_correct).decode(),
             time.time(),
             orjson.dumps(unit.meetings).decode(),
+            unit.model,
         )
-        await self._write((f"INSERT OR IGNORE INTO units VALUES ({_marks(14)})", values))
+        await self._write((f"INSERT OR IGNORE INTO units VALUES ({_marks(15)})", values))
         self._units.add(unit.key)
 
     async def set_meta(self, name: str, value: str) -> None:
@@ -314,9 +319,9 @@ def _reading(directory: Path) -> Generator[sqlite3.Connection]:
 
 def _units(connection: sqlite3.Connection) -> Iterator[UnitRecord]:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    columns = f"{_UNITS}, {'meetings' if version > 1 else 'NULL'}"
+    columns = ", ".join([_UNITS, "meetings" if version > 1 else "NULL", "model" if version > 2 else "''"])
     for row in connection.execute(f"SELECT {columns} FROM units ORDER BY key"):
-        key, suite, problem, tags, epoch, strategy, spec, setting, prefix, outcome, correct, checkpoints, met = row
+        key, suite, problem, tags, epoch, strategy, spec, setting, prefix, outcome, correct, checkpoints, met, model = row
         meetings: dict[str, Any] | None = orjson.loads(met or "null")
         yield UnitRecord(
             key=key,
@@ -333,6 +338,7 @@ def _units(connection: sqlite3.Connection) -> Iterator[UnitRecord]:
             undecided=correct == UNDECIDED,
             checkpoints_correct=tuple(orjson.loads(checkpoints)),
             meetings=Meetings(**meetings) if meetings else None,
+            model=model,
         )
 
 
@@ -352,9 +358,10 @@ def _migrate(connection: sqlite3.Connection, directory: Path, *, make: bool = Tr
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0 and make:
         connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
-    elif version == 1:  # reading it takes no change
+    elif 0 < version < SCHEMA:  # reading it takes no change
         if make:
-            connection.executescript(f"BEGIN; {_TO_2}; PRAGMA user_version={SCHEMA}; COMMIT;")
+            steps = "; ".join(_UPGRADES[to] for to in range(version + 1, SCHEMA + 1))
+            connection.executescript(f"BEGIN; {steps}; PRAGMA user_version={SCHEMA}; COMMIT;")
     elif version != SCHEMA:
         raise RunError(
             f"the store in {directory} has version {version}, and this program reads version {SCHEMA}: "

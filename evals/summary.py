@@ -33,6 +33,7 @@ class Point:
         failed: share of queries of which every call failed.
         kinds: mean generated tokens per query by kind of call.
         method: how the interval was made: ``wilson``, ``t`` or ``none``.
+        model: that answered; empty in a run of one model.
     """
 
     strategy: str
@@ -51,6 +52,7 @@ class Point:
     kinds: Mapping[str, float]
     method: str
     undecided: float = 0.0
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +61,14 @@ class Curve:
 
     Attributes:
         how: ``prefix`` (anytime curve of one run) or ``explicit`` (separate configurations).
+        model: that answered; empty in a run of one model.
     """
 
     strategy: str
     group: str
     how: Literal["prefix", "explicit"]
     points: tuple[Point, ...]
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,7 @@ class Comparison:
         p: two-sided p-value.
         p_holm: the same, adjusted for all comparisons of the group.
         cost_ratio: thinking tokens of this one over those of ``against``; None where those are zero.
+        model: that answered; empty in a run of one model.
     """
 
     strategy: str
@@ -91,6 +96,7 @@ class Comparison:
     p: float
     p_holm: float
     cost_ratio: float | None
+    model: str = ""
 
     @property
     def verdict(self) -> str:
@@ -122,6 +128,7 @@ class EqualCost:
         credible: the interval excludes zero.
         p: two-sided p-value.
         p_holm: the same, adjusted for all comparisons at equal cost.
+        model: that answered; empty in a run of one model.
     """
 
     strategy: str
@@ -140,6 +147,7 @@ class EqualCost:
     credible: bool
     p: float
     p_holm: float
+    model: str = ""
 
     @property
     def verdict(self) -> str:
@@ -175,6 +183,7 @@ class Judging:
         swap_consistency: share of pairs with the same winner in both orders; None: none met twice in turn.
         first_slot: share of all comparisons that the candidate in the first slot won, 1/2 where there is no bias; None:
             nobody met.
+        model: that answered; empty in a run of one model.
     """
 
     strategy: str
@@ -187,6 +196,7 @@ class Judging:
     high: float
     swap_consistency: float | None
     first_slot: float | None
+    model: str = ""
 
     @property
     def verdict(self) -> str:

@@ -260,9 +260,9 @@ async def test_a_policy_loses_little_against_one_that_was_tuned_on_all_verdicts(
     for seed in range(2):
         mine, there = frontier(await bench_of(found(name, 40, seed).pool), fresh, rates)
         order = np.argsort(cost)
-        inside = (mine >= cost.min()) & (mine <= cost.max())
-        assert inside.sum() >= 3
-        lost.append(float((np.interp(mine[inside], cost[order], right[order]) - there[inside]).mean()))
+        met = mine >= cost.min()  # what costs more than the dearest of the others is held against that
+        assert met.sum() >= 3
+        lost.append(float((np.interp(mine[met], cost[order], right[order]) - there[met]).mean()))
     assert np.mean(lost) < 0.015, lost
 
 

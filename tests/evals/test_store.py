@@ -228,6 +228,18 @@ async def test_another_version_is_refused(tmp_path: Path) -> None:
         read_units(tmp_path)
 
 
+async def test_a_store_of_before_models_were_kept_is_read_and_written_on(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        await store.add_unit(replace(unit("u"), model="small"))
+    old = sqlite3.connect(tmp_path / FILE)
+    old.executescript("ALTER TABLE units DROP COLUMN model; PRAGMA user_version=2;")
+    old.close()
+    assert [u.model for u in read_units(tmp_path)] == [""]  # reading changes nothing
+    with Store(tmp_path) as store:
+        await store.add_unit(replace(unit("v"), model="large"))
+    assert [(u.key, u.model) for u in read_units(tmp_path)] == [("u", ""), ("v", "large")]
+
+
 async def test_a_damaged_store_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"no database at all, but long enough to be looked at" * 100)
     with pytest.raises(RunError, match="cannot be read"):
