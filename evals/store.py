@@ -321,7 +321,8 @@ def _units(connection: sqlite3.Connection) -> Iterator[UnitRecord]:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     columns = ", ".join([_UNITS, "meetings" if version > 1 else "NULL", "model" if version > 2 else "''"])
     for row in connection.execute(f"SELECT {columns} FROM units ORDER BY key"):
-        key, suite, problem, tags, epoch, strategy, spec, setting, prefix, outcome, correct, checkpoints, met, model = row
+        key, suite, problem, tags, epoch, strategy, spec, setting, prefix, outcome, correct, checkpoints, *late = row
+        met, model = late
         meetings: dict[str, Any] | None = orjson.loads(met or "null")
         yield UnitRecord(
             key=key,

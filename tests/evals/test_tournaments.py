@@ -251,7 +251,9 @@ async def test_a_store_of_an_older_version_is_read_and_gone_on_with(tmp_path: Pa
     with Store(tmp_path) as store:
         await store.add_unit(unit(1, meetings(1, 2)))
     with sqlite3.connect(tmp_path / FILE) as old:
-        old.executescript("ALTER TABLE units DROP COLUMN meetings; ALTER TABLE units DROP COLUMN model; PRAGMA user_version=1;")
+        for late in ("meetings", "model"):
+            old.execute(f"ALTER TABLE units DROP COLUMN {late}")
+        old.execute("PRAGMA user_version=1")
     old.close()
     assert [u.meetings for u in read_units(tmp_path)] == [None]
     with Store(tmp_path) as store:
