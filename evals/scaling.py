@@ -16,9 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, Literal
 
 from ttc.budget import Price
+from ttc.evals.axes import timing_key
 from ttc.evals.equal_cost import Measured, compare_at_equal_cost, measured
 from ttc.evals.records import UnitRecord
 from ttc.evals.summary import Comparison, Curve, Point, Summary, summary_from_json, summary_to_json
@@ -109,23 +111,33 @@ def summarise(units: Iterable[UnitRecord], run: Mapping[str, Any] | None = None)
 
 
 def timings(units: Iterable[UnitRecord]) -> dict[str, dict[str, float]]:
-    """What depends on the clock, by spec: mean seconds per query, and mean thinking tokens as they were really spent.
+    """What depends on the clock, by configuration: mean seconds per query, and mean thinking tokens as really spent.
 
     The latter counts what was in flight when a vote was decided, which a prefix point leaves out. Both differ from
     run to run, and a call that the store answered takes no time: that is why they are not in the summary.
+
+    Returns:
+        By :func:`~ttc.evals.axes.timing_key`: ``queries``, ``seconds``, ``thinking_realised``, ``generated_realised``,
+        and the mean ``seconds, GROUP`` of each group of problems.
     """
+    known = list(units)
+    groups = {g: problems for g, problems in _groups(known).items() if g != "all"}
     by_spec: dict[str, list[UnitRecord]] = {}
-    for unit in units:
-        by_spec.setdefault(unit.spec, []).append(unit)
-    return {
-        spec: {
+    several = len({u.model for u in known}) > 1
+    for unit in known:
+        by_spec.setdefault(timing_key(unit.spec, unit.model if several else ""), []).append(unit)
+    found: dict[str, dict[str, float]] = {}
+    for key, of_it in sorted(by_spec.items()):
+        found[key] = {
             "queries": len(of_it),
-            "seconds": sum(u.outcome.seconds for u in of_it) / len(of_it),
+            "seconds": fmean(u.outcome.seconds for u in of_it),
             "thinking_realised": sum(u.outcome.thinking_tokens for u in of_it) / len(of_it),
             "generated_realised": sum(u.outcome.generated_tokens for u in of_it) / len(of_it),
         }
-        for spec, of_it in sorted(by_spec.items())
-    }
+        for group, problems in groups.items():
+            if here := [u.outcome.seconds for u in of_it if problem_key(u) in problems]:
+                found[key][f"seconds, {group}"] = fmean(here)
+    return found
 
 
 # -- groups and series ------------------------------------------------------------------------------------------------
