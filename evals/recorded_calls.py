@@ -24,8 +24,8 @@ from ttc.types import Message, Request, Sample
 
 __all__ = ["CallCounts", "StoredCalls", "call_key", "working_on"]
 
-working_on: ContextVar[tuple[str, str]] = ContextVar("working_on", default=("", ""))
-"""The query and the strategy that this task works for: noted beside a call, never part of its key."""
+working_on: ContextVar[tuple[str, str, str]] = ContextVar("working_on", default=("", "", ""))
+"""Query, strategy and unit (its key) that this task works for: noted beside a call, never part of its key."""
 
 
 def call_key(model: str, request: Request) -> str:
@@ -72,8 +72,9 @@ class StoredCalls(LiveModel):
             stops instead of taking it for a result.
     """
 
-    def __init__(self, model: LiveModel, store: Store) -> None:
-        super().__init__(model.name, price=model.price, limiter=model.limiter)
+    def __init__(self, model: LiveModel, store: Store, *, name: str = "") -> None:
+        """Wrap ``model`` under the name that the run knows it by; its own by default."""
+        super().__init__(name or model.name, price=model.price, limiter=model.limiter)
         self.counts = CallCounts()
         self.unreachable: ServerUnreachable | None = None
         self.chunk = model.chunk
@@ -157,7 +158,7 @@ class StoredCalls(LiveModel):
     async def remember(self, request: Request, samples: Sequence[Sample]) -> None:
         """Keep what a call brought; returns once it is committed."""
         key = call_key(self.name, request)
-        query, strategy = working_on.get()
+        query, strategy, unit = working_on.get()
         for sample in samples:
             self.counts.failed += not sample.ok
             replay = (
@@ -165,7 +166,9 @@ class StoredCalls(LiveModel):
                 and sample.finish in ("stop", "step", "length", "halted")
                 and not _unforced(request, sample)
             )
-            await self._store.add_call(key, request, sample, query=query, strategy=strategy, replay=replay)
+            await self._store.add_call(
+                key, request, sample, query=query, strategy=strategy, unit=unit, model=self.name, replay=replay
+            )
 
 
 def _unforced(request: Request, sample: Sample) -> bool:

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 
 from ttc.errors import ConfigurationError, RunError
 from ttc.evals.records import (
+    Meetings,
     UnitRecord,
     outcome_from_json,
     outcome_to_json,
     sample_from_json,
     sample_to_json,
 )
-from ttc.evals.store import FILE, Store, read_units, resolve, write_file
+from ttc.evals.store import FILE, Store, read_superseded, read_units, resolve, stream_units, write_file
 from ttc.types import Candidate, Checkpoint, Outcome, Request, Sample, Usage
 
 pytestmark = pytest.mark.anyio
@@ -139,7 +140,7 @@ async def test_a_logged_call_is_never_replayed(tmp_path: Path) -> None:
 async def test_many_writers_share_commits(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         commits = 0
-        commit = store._commit
+        commit = store._commits.commit
 
         def counted(group: list) -> None:
             nonlocal commits
@@ -147,7 +148,7 @@ async def test_many_writers_share_commits(tmp_path: Path) -> None:
             assert len(group) <= 512
             commit(group)
 
-        store._commit = counted
+        store._commits.commit = counted
         async with anyio.create_task_group() as tasks:
             for i in range(2000):
                 tasks.start_soon(store.add_call, f"k{i}", request(i), Sample(text=str(i)))
@@ -220,24 +221,112 @@ async def test_a_full_disk_stops_the_run_and_keeps_what_was_written(tmp_path: Pa
 async def test_another_version_is_refused(tmp_path: Path) -> None:
     Store(tmp_path).close()
     other = sqlite3.connect(tmp_path / FILE)
-    other.execute("PRAGMA user_version=7")
+    other.execute("PRAGMA user_version=77")
     other.close()
-    with pytest.raises(RunError, match="has version 7"):
+    with pytest.raises(RunError, match="has version 77"):
         Store(tmp_path)
-    with pytest.raises(RunError, match="has version 7"):
+    with pytest.raises(RunError, match="has version 77"):
         read_units(tmp_path)
 
 
-async def test_a_store_of_before_models_were_kept_is_read_and_written_on(tmp_path: Path) -> None:
+OLDER = {  # what takes a store back to a version
+    3: "ALTER TABLE calls DROP COLUMN model; ALTER TABLE calls DROP COLUMN unit; ALTER TABLE calls DROP COLUMN source;"
+    "DROP TABLE superseded;",
+    2: "ALTER TABLE units DROP COLUMN model;",
+    1: "ALTER TABLE units DROP COLUMN meetings;",
+}
+
+
+@pytest.mark.parametrize("version", [3, 2, 1])
+async def test_a_store_of_an_older_version_is_read_and_written_on(tmp_path: Path, version: int) -> None:
     with Store(tmp_path) as store:
-        await store.add_unit(replace(unit("u"), model="small"))
+        await store.add_unit(
+            replace(unit("u"), model="small", meetings=Meetings(compared=1, decisive=1, right_points=1, first_points=0))
+        )
+        await store.add_call("k", request(), Sample(text="42"), query="q", strategy="single")
+        await store.add_call("k2", request(1), Sample(finish="failed"), query="q", strategy="single", replay=False)
     old = sqlite3.connect(tmp_path / FILE)
-    old.executescript("ALTER TABLE units DROP COLUMN model; PRAGMA user_version=2;")
+    for to in range(3, version - 1, -1):
+        old.executescript(OLDER[to])
+    old.executescript(f"PRAGMA user_version={version};")
     old.close()
-    assert [u.model for u in read_units(tmp_path)] == [""]  # reading changes nothing
+    before = (tmp_path / FILE).read_bytes()
+    (read,) = read_units(tmp_path)
+    assert (read.model, read.meetings is None) == ("small" if version > 2 else "", version < 2)
+    assert read_superseded(tmp_path) == []
+    assert (tmp_path / FILE).read_bytes() == before  # reading changes nothing
     with Store(tmp_path) as store:
-        await store.add_unit(replace(unit("v"), model="large"))
-    assert [(u.key, u.model) for u in read_units(tmp_path)] == [("u", ""), ("v", "large")]
+        assert store.call("k") == Sample(text="42")
+        assert store.failed_units() == ["u"]
+        await store.add_unit(replace(unit("v"), model="large", problem="other"))
+        await store.add_call("k3", request(2), Sample(text="43"), model="large", unit="v")
+        assert store.failed_units() == ["u"]
+    assert [(u.key, u.model) for u in read_units(tmp_path)] == [("u", read.model), ("v", "large")]
+
+
+async def test_a_unit_of_which_a_call_failed_is_taken_back_and_its_record_kept(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        for key in ("right", "halfway", "failed"):
+            await store.add_unit(unit(key))
+        nothing = replace(unit("nothing").outcome, ended_by="all_calls_failed")
+        await store.add_unit(replace(unit("nothing"), outcome=nothing))
+        await store.add_call("a", request(), Sample(text="42"), unit="halfway")
+        for key, finish in (("halfway", "failed"), ("failed", "failed"), ("right", "cancelled")):
+            await store.add_call(f"{key}1", request(1), Sample(finish=finish), unit=key, replay=False)
+        assert store.failed_units() == ["failed", "halfway", "nothing"]
+        await store.forget_units(["failed", "halfway"])
+        assert [store.has_unit(key) for key in ("right", "halfway", "failed", "nothing")] == [True, False, False, True]
+        assert store.call("a") == Sample(text="42")  # it is not paid for again
+        await store.add_unit(replace(unit("halfway"), correct=False))
+        assert store.failed_units() == ["nothing"]  # what failed before it was taken back counts no more
+        await store.add_call("halfway2", request(2), Sample(finish="failed"), unit="halfway", replay=False)
+        assert store.failed_units() == ["halfway", "nothing"]
+    assert [(u.key, u.correct) for u in read_units(tmp_path)] == [
+        ("halfway", False),
+        ("nothing", True),
+        ("right", True),
+    ]
+    assert [(u.key, u.correct) for u in read_superseded(tmp_path)] == [("failed", True), ("halfway", True)]
+
+
+async def test_every_call_is_kept_with_what_it_was_and_who_asked(tmp_path: Path) -> None:
+    sample = Sample(text="42", usage=Usage(9, 3, 5, 2), latency=1.5, attempts=3, seed=100, kind="judge")
+    with Store(tmp_path) as store:
+        await store.add_call(
+            "k",
+            replace(request(), kind="judge"),
+            sample,
+            query="q",
+            strategy="single",
+            unit="u",
+            model="small",
+            source="cache",
+        )
+    rows = sqlite3.connect(tmp_path / FILE)
+    found = rows.execute("SELECT query, strategy, unit, model, source, kind, seed, position FROM calls").fetchall()
+    kept = sample_from_json(rows.execute("SELECT sample FROM calls").fetchone()[0])
+    rows.close()
+    assert found == [("q", "single", "u", "small", "cache", "judge", 100, 0)]
+    assert (kept.usage, kept.latency, kept.attempts, kept.seed) == (Usage(9, 3, 5, 2), 1.5, 3, 100)
+
+
+async def test_a_store_that_was_never_begun_is_said_to_be_empty(tmp_path: Path) -> None:
+    (tmp_path / FILE).touch()
+    with pytest.raises(RunError, match="is empty"):
+        read_units(tmp_path)
+    Store(tmp_path).close()
+    assert read_units(tmp_path) == []
+
+
+async def test_units_are_read_as_they_stood_when_reading_began(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        for key in ("a", "b"):
+            await store.add_unit(unit(key))
+        units = stream_units(tmp_path)
+        assert next(units).key == "a"
+        await store.forget_units(["b"])
+        assert [u.key for u in units] == ["b"]
+        assert [u.key for u in stream_units(tmp_path)] == ["a"]
 
 
 async def test_a_damaged_store_is_said_to_be_one(tmp_path: Path) -> None:
