@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PlainSerializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PlainSerializer, field_validator, model_validator
 
 from ttc import registry
 from ttc.budget import Budget, Price
 from ttc.errors import ConfigurationError
+from ttc.evals.served import PriceField, ServedModel, refuse_twice
 from ttc.evals.suite import Problem, Suite, load_suite
 from ttc.ledger import Ledger
 from ttc.pacing import check_allocation, make_allocation
@@ -57,7 +58,15 @@ class EvalConfig(BaseModel):
     sampling: Sampling = Field(default=Sampling(), description="how samples are drawn")
     budget: str = Field(default="", description="hard limits per query, e.g. generated_tokens=400,seconds=20")
     total_tokens: int | None = Field(
-        default=None, ge=1, description="hard limit on generated and prompt tokens of all queries, each charged in full"
+        default=None,
+        ge=1,
+        description="hard limit on generated and prompt tokens of all queries of a model, each charged in full",
+    )
+    max_dollars: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="hard limit on the dollars of all queries, each charged in full; every model needs a price",
     )
     allocate: str | None = Field(
         default=None,
@@ -73,6 +82,13 @@ class EvalConfig(BaseModel):
     base_url: str = Field(default="", description="the server, for resuming")
     model: str | None = Field(default=None, description="the served name, for resuming")
     up: str | None = Field(default=None, description="the model to start a server for, for resuming")
+    price: PriceField = Field(default=None, description="dollars per million prompt and generated tokens: 0.1/0.4")
+    parameters: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="active parameters of the model, for FLOPs, e.g. 1.7e9"
+    )
+    models: tuple[ServedModel, ...] = Field(
+        default=(), description="several models, each with model, base_url, price and parameters of its own"
+    )
 
     @field_validator("sampling", mode="before")
     @classmethod
@@ -84,12 +100,36 @@ class EvalConfig(BaseModel):
                     raise ValueError(f"unknown setting '{key}' of sampling. Known: {', '.join(sorted(known))}")
         return value  # pyright: ignore[reportUnknownVariableType]
 
+    @model_validator(mode="after")
+    def _one_way_to_name_models(self) -> Self:
+        if self.models:
+            if given := [name for name in ("model", "up", "price", "parameters") if getattr(self, name) is not None]:
+                raise ValueError(f"'models' holds what each model is: leave '{given[0]}' to them")
+            refuse_twice([one.known_as for one in self.models])
+        return self
+
+    def served(self) -> tuple[ServedModel, ...]:
+        """The models that the settings name: ``models``, or the one that the settings themselves describe."""
+        if self.models:
+            return tuple(m if m.base_url else m.model_copy(update={"base_url": self.base_url}) for m in self.models)
+        one = ServedModel(model=self.model, base_url=self.base_url, up=self.up, parameters=self.parameters)
+        return (one.model_copy(update={"price": self.price}),)
+
+    def parameters_of(self, name: str) -> float | None:
+        """The active parameters of a model by the run's name for it, where they were given."""
+        models = self.served()
+        if len(models) == 1:
+            return models[0].parameters
+        return next((model.parameters for model in models if model.known_as == name), None)
+
     def identity(self) -> dict[str, Any]:
         """The settings that determine results, as plain data: what a resumed run must have in common."""
-        free = {"concurrency", "total_tokens", "runs", "run_id", "base_url", "model", "up"}
+        free = {"concurrency", "total_tokens", "max_dollars", "runs", "run_id"}
+        free |= {"base_url", "model", "up", "price", "models"}
         if self.allocate is not None:
             free.remove("total_tokens")  # how far each query gets depends on it
-        return self.model_dump(mode="json", exclude=free)
+        plain = self.model_dump(mode="json", exclude=free)
+        return plain | {"parameters": [one.parameters for one in self.served()]}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -117,11 +157,14 @@ def read_config(source: Path | dict[str, Any]) -> EvalConfig:
         return EvalConfig(**data)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"][:2])
+        inside = first["loc"][:1] == ("models",)
+        name = ".".join(str(part) for part in first["loc"][: 3 if inside else 2])
         message = first["msg"].removeprefix("Value error, ")
-        known = f" Known: {', '.join(EvalConfig.model_fields)}." if first["type"] == "extra_forbidden" else ""
+        known = f" Known: {', '.join((ServedModel if inside else EvalConfig).model_fields)}."
+        known = known if first["type"] == "extra_forbidden" else ""
         where = f"{source}: " if isinstance(source, Path) else "eval settings: "
-        raise ConfigurationError(f"{where}{name}={first.get('input')!r}: {message}.{known}") from None
+        what = f"{name}={first.get('input')!r}: " if name else ""
+        raise ConfigurationError(f"{where}{what}{message}.{known}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +258,9 @@ def check(config: EvalConfig) -> list[Configuration]:
     return configurations
 
 
-def total_of(config: EvalConfig, price: Price | None = None) -> Ledger:
-    """A ledger with the limit of the whole run."""
-    return Ledger(Budget(total_tokens=config.total_tokens), price=price)
+def total_of(config: EvalConfig, price: Price | None = None, *, parent: Ledger | None = None) -> Ledger:
+    """A ledger with the tokens of the whole run."""
+    return Ledger(Budget(total_tokens=config.total_tokens), parent=parent, price=price)
 
 
 def choose_problems(given: str | Suite, config: EvalConfig) -> tuple[Suite, list[Problem]]:

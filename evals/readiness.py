@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import anyio.to_thread
 
@@ -53,7 +53,7 @@ async def ready_suites(config: EvalConfig) -> EvalConfig:
 
 
 async def examined(
-    config: EvalConfig, chosen: Sequence[tuple[Suite, Sequence[Problem]]], model: Model
+    config: EvalConfig, chosen: Sequence[tuple[Suite, Sequence[Problem]]], models: Iterable[Model]
 ) -> list[list[str]]:
     """Refuse a run that could not mean what it says, before its first call; return what is doubtful of each suite.
 
@@ -64,11 +64,13 @@ async def examined(
     strategies = [c.strategy for c in expand(config.strategies, config.budgets)]
     verifier, comparator = make_verifier(config.verifier), make_comparator(config.comparator)
     doubts: list[list[str]] = []
+    answering = list(models)
     for suite, problems in chosen:
         types = {id(kind): kind for kind in (p.query.answer_type for p in problems)}
-        refuse_same_judge(
-            suite.grader, model=model, verifier=verifier, comparator=comparator, answer_types=types.values()
-        )
+        for model in answering:
+            refuse_same_judge(
+                suite.grader, model=model, verifier=verifier, comparator=comparator, answer_types=types.values()
+            )
         refuse_trained_problems(verifier, (p.query.id for p in problems))
         refuse_tuned_problems(strategies, suite, (p.query.id for p in problems))
         await suite.grader.prepare()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -32,11 +34,13 @@ def write_summary(directory: Path) -> Summary:
     """
     units = read_units(directory)
     card = read_card(directory)
-    free = ["concurrency", "runs", "base_url"]
+    free = ["concurrency", "runs", "base_url", "max_dollars", "price", "parameters", "models"]
     if card["config"].get("allocate") is None:
         free.append("total_tokens")
     settings = {k: v for k, v in card["config"].items() if k not in free}
     settings |= {"model": card["model"], "price": card["price"], "suites": card["suites"]}
+    if len(models := card.get("models", {})) > 1 or any(m["parameters"] for m in models.values()):
+        settings["models"] = {name: {"price": m["price"], "parameters": m["parameters"]} for name, m in models.items()}
     if caveats := card.get("caveats"):
         settings["caveats"] = caveats
     summary = summarise(units, settings)
@@ -68,9 +72,10 @@ def config_of(runs: Path, run_id: str) -> EvalConfig:
     return read_config({**read_card(resolve(runs, run_id))["config"], "runs": runs, "run_id": run_id})
 
 
-def new_id(suite: Suite, model: LiveModel) -> str:
+def new_id(suite: Suite, models: Mapping[str, LiveModel]) -> str:
     """Make a name that tells what was run on what and when."""
-    words = f"{suite.name.partition(':')[0]}-{Path(model.name).name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    on = "+".join(Path(name).name for name in models)
+    words = f"{suite.name.partition(':')[0]}-{on}-{time.strftime('%Y%m%d-%H%M%S')}"
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in words)[:128]
 
 
@@ -78,7 +83,7 @@ def keep_card(
     directory: Path,
     config: EvalConfig,
     chosen: list[tuple[Suite, list[Problem]]],
-    model: LiveModel,
+    models: Mapping[str, LiveModel],
     *,
     warnings: list[list[str]],
 ) -> None:
@@ -88,7 +93,7 @@ def keep_card(
         directory: the run's.
         config: its settings.
         chosen: its suites, with the problems that are run.
-        model: what answers.
+        models: what answers, by name.
         warnings: for each suite what is doubtful about it.
 
     Raises:
@@ -111,9 +116,10 @@ def keep_card(
     contents = {one.spec: found for one in made if (found := content_of(one))}
     if (directory / "run.json").exists():
         card = read_card(directory)
-        before = {**EvalConfig(**card["config"]).identity(), "model": card["model"]}
+        before = {**EvalConfig(**card["config"]).identity(), "model": card["model"], "price": _prices_of(card)}
         before["suite data"] = [s["digest"] for s in card["suites"]]
-        now = {**config.identity(), "model": model.name, "suite data": [s["digest"] for s in suites]}
+        now = {**config.identity(), "model": "+".join(models), "suite data": [s["digest"] for s in suites]}
+        now["price"] = [_plain_price(model) for model in models.values()]
         # A policy that was edited since is another strategy under the same name.
         before["policy file"], now["policy file"] = card.get("policy files", {}), contents
         for name in now:
@@ -123,12 +129,22 @@ def keep_card(
                     "resume it with its own settings (--resume alone), or choose another --run-id"
                 )
         return
+    only = next(iter(models.values())) if len(models) == 1 else None
     card = {
         "run_id": config.run_id,
         "config": config.model_dump(mode="json", exclude={"runs"}),
-        "model": model.name,
-        "price": model.price,
-        "server": {k: getattr(model, k, None) for k in ("base_url", "version", "context", "served")},
+        "model": "+".join(models),
+        "price": only.price if only else None,
+        "server": _server(only) if only else {},
+        "models": {
+            name: {
+                "served": model.name,
+                "price": model.price,
+                "parameters": config.parameters_of(name),
+                "server": _server(model),
+            }
+            for name, model in models.items()
+        },
         "suites": suites,
         "policy files": contents,
         "caveats": {one.spec: said for one in made if (said := caveat_of(one))},
@@ -138,6 +154,20 @@ def keep_card(
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     write_file(directory / "run.json", orjson.dumps(card, option=orjson.OPT_INDENT_2, default=str))
+
+
+def _server(model: LiveModel) -> dict[str, Any]:
+    return {k: getattr(model, k, None) for k in ("base_url", "version", "context", "served")}
+
+
+def _plain_price(model: LiveModel) -> dict[str, Any] | None:
+    return asdict(model.price) if model.price else None
+
+
+def _prices_of(card: dict[str, Any]) -> list[dict[str, Any] | None]:
+    """What each model of a run cost; a card of before several models has one."""
+    models: dict[str, dict[str, Any]] = card.get("models", {})
+    return [model["price"] for model in models.values()] or [card["price"]]
 
 
 def _version() -> str:

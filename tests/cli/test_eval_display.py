@@ -21,7 +21,7 @@ def shown(progress: RunProgress) -> list[str]:
 
 
 def test_the_panel_counts_and_says_the_accuracy_so_far() -> None:
-    right = {"single": [True, False, True, True]}
+    right = {("m", "single"): {"a": [1.0], "b": [0.0], "c": [1.0], "d": [1.0]}}
     progress = RunProgress("r", total=8, done=4, problems=2, problems_done=1, right=right)
     bar, counts, single = shown(progress)
     assert set(bar.strip()) <= set("━╸╺ ")
@@ -35,7 +35,7 @@ def test_a_server_that_does_not_answer_is_said_so() -> None:
 
 
 def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
-    right = {"mine:a=[/b]": [True], "mine:a=[red]": [False]}
+    right = {("m", "mine:a=[/b]"): {"a": [1.0]}, ("m", "mine:a=[red]"): {"a": [0.0]}}
     lines = shown(RunProgress("r", total=2, done=2, right=right))
     assert [line.split()[0] for line in lines[-2:]] == ["mine:a=[/b]", "mine:a=[red]"]
     console = Console(file=StringIO(), width=100)

@@ -172,7 +172,8 @@ async def test_the_judge_that_selects_may_not_grade(tmp_path: Path) -> None:
         await run_eval(settings.model_copy(update={"verifier": "judge"}), one)
     assert [r.kind for r in one.requests] == []
     run = await run_eval(settings.model_copy(update={"comparator": None, "verifier": "self_certainty"}), logged(one))
-    assert run.progress.right == {"best_of_n:n=2": [True]}
+    ((curve, verdicts),) = run.progress.right.items()
+    assert (curve[1], list(verdicts.values())) == ("best_of_n:n=2", [[1.0]])
 
 
 def logged(model: Scripted) -> Scripted:

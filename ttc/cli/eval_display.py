@@ -90,9 +90,10 @@ class EvalDisplay:
 
     def _accuracies(self) -> list[tuple[str, str]]:
         shown: list[tuple[str, str]] = []
-        for spec, verdicts in list(self.progress.right.items()) if self.progress else ():
-            m = mean({str(i): [float(v)] for i, v in enumerate(list(verdicts))})
-            shown.append((spec, f"{100 * m.value:.0f}% [{100 * m.low:.0f}, {100 * m.high:.0f}]"))
+        several = len(self.progress.by_model) > 1 if self.progress else False
+        for (model, spec), verdicts in list(self.progress.right.items()) if self.progress else ():
+            m = mean(verdicts)
+            shown.append((f"{model} {spec}" if several else spec, f"{100 * m.value:.0f}% [{100 * m.low:.0f}, {100 * m.high:.0f}]"))
         return sorted(shown)
 
 
