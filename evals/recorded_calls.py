@@ -8,34 +8,27 @@ running that strategy by itself, and the run as a whole costs less than their su
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from ttc.errors import ServerUnreachable
+from ttc.evals.call_keys import call_key
 from ttc.evals.store import Store
 from ttc.ledger import Ledger
 from ttc.models.base import LiveModel, Meter
 from ttc.types import Message, Request, Sample
 
+if TYPE_CHECKING:
+    from ttc.evals.response_cache import CachedResponses
+
 __all__ = ["CallCounts", "StoredCalls", "call_key", "working_on"]
 
 working_on: ContextVar[tuple[str, str, str]] = ContextVar("working_on", default=("", "", ""))
 """Query, strategy and unit (its key) that this task works for: noted beside a call, never part of its key."""
-
-
-def call_key(model: str, request: Request) -> str:
-    """Hash what determines the result of a call. What only observes it (logprobs) and who asks are left out."""
-    parts = [model, request.content(), str(request.seed), str(request.index)]
-    if request.watch is not None:
-        parts.append(request.watch.key)
-    if request.race:
-        parts.append("race")  # a call of another strategy, which ran against others or none, says nothing of the race
-    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
 
 
 @dataclass(slots=True)
@@ -45,6 +38,7 @@ class CallCounts:
     Attributes:
         made: calls that were sent.
         replayed: calls that the store answered.
+        cached: calls that the response cache answered, which other runs paid for.
         generated: generated tokens of calls that were sent and came back.
         retries: how often a call was sent again.
         failed: calls that failed for good.
@@ -53,6 +47,7 @@ class CallCounts:
 
     made: int = 0
     replayed: int = 0
+    cached: int = 0
     generated: int = 0
     retries: int = 0
     failed: int = 0
@@ -72,14 +67,15 @@ class StoredCalls(LiveModel):
             stops instead of taking it for a result.
     """
 
-    def __init__(self, model: LiveModel, store: Store, *, name: str = "") -> None:
-        """Wrap ``model`` under the name that the run knows it by; its own by default."""
+    def __init__(self, model: LiveModel, store: Store, *, name: str = "", cache: CachedResponses | None = None) -> None:
+        """Wrap ``model`` under the name that the run knows it by, its own by default; ask ``cache`` after the store."""
         super().__init__(name or model.name, price=model.price, limiter=model.limiter)
         self.counts = CallCounts()
         self.unreachable: ServerUnreachable | None = None
         self.chunk = model.chunk
         self._model = model
         self._store = store
+        self._cache = cache
         self._flights: dict[str, anyio.Event] = {}
 
     @property
@@ -146,19 +142,24 @@ class StoredCalls(LiveModel):
         return samples
 
     async def recorded(self, request: Request) -> Sample | None:
-        """Return the sample of the same request, with the logprobs that are asked for, where the store has it."""
+        """Return the sample of the same request, with the logprobs that are asked for, where store or cache have it.
+
+        What the cache has goes into the store first: a run holds all that it is made of, and goes on without the cache.
+        """
         if request.n != 1:
             return None
-        known = self._store.call(call_key(self.name, request), logprobs=request.logprobs or 0)
-        if known is None:
-            return None
-        self.counts.replayed += 1
-        return replace(known, kind=request.kind)
+        key, logprobs = call_key(self.name, request), request.logprobs or 0
+        known = self._store.call(key, logprobs=logprobs)
+        if known is not None:
+            self.counts.replayed += 1
+        elif self._cache is not None and (known := self._cache.find(request)) is not None:
+            await self._keep(key, request, known, source="cache")
+            self.counts.cached += 1
+        return None if known is None else replace(known, kind=request.kind)
 
     async def remember(self, request: Request, samples: Sequence[Sample]) -> None:
         """Keep what a call brought; returns once it is committed."""
         key = call_key(self.name, request)
-        query, strategy, unit = working_on.get()
         for sample in samples:
             self.counts.failed += not sample.ok
             replay = (
@@ -166,9 +167,23 @@ class StoredCalls(LiveModel):
                 and sample.finish in ("stop", "step", "length", "halted")
                 and not _unforced(request, sample)
             )
-            await self._store.add_call(
-                key, request, sample, query=query, strategy=strategy, unit=unit, model=self.name, replay=replay
-            )
+            await self._keep(key, request, sample, replay=replay)
+            if replay and self._cache is not None:
+                await self._cache.keep(request, sample)
+
+    async def _keep(self, key: str, request: Request, sample: Sample, *, source: str = "", replay: bool = True) -> None:
+        query, strategy, unit = working_on.get()
+        await self._store.add_call(
+            key,
+            request,
+            sample,
+            query=query,
+            strategy=strategy,
+            unit=unit,
+            model=self.name,
+            source=source,
+            replay=replay,
+        )
 
 
 def _unforced(request: Request, sample: Sample) -> bool:
