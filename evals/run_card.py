@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import orjson
 
 from ttc.errors import RunError
 from ttc.evals.config import EvalConfig, read_config
+from ttc.evals.model_cards import models_of, still_the_same
 from ttc.evals.nested_strategies import caveat_of, content_of
 from ttc.evals.run_directory import resolve, write_file
 from ttc.evals.scaling import summarise, timings
@@ -21,6 +21,7 @@ from ttc.evals.store import read_units
 from ttc.evals.suite import Problem, Suite
 from ttc.evals.summary import Summary, summary_to_json
 from ttc.models.base import LiveModel
+from ttc.models.machine import hardware
 from ttc.strategy import make_strategy
 
 __all__ = ["config_of", "keep_card", "new_id", "read_card", "write_summary"]
@@ -83,21 +84,27 @@ def keep_card(
     directory: Path,
     config: EvalConfig,
     chosen: list[tuple[Suite, list[Problem]]],
-    models: Mapping[str, LiveModel],
+    models: Mapping[str, Mapping[str, Any]],
     *,
     warnings: list[list[str]],
-) -> None:
-    """Write the run card, or check that a run which is there was made with the same settings.
+) -> list[str]:
+    """Write the run card, or check that a run which is there was made with the same settings and models.
+
+    What serves a model may be another version on another machine than at the start: that is added to the card, under
+    ``resumed``, and said.
 
     Args:
         directory: the run's.
         config: its settings.
         chosen: its suites, with the problems that are run.
-        models: what answers, by name.
+        models: what answers, by name, as :func:`~ttc.evals.model_cards.model_cards` asked.
         warnings: for each suite what is doubtful about it.
 
+    Returns:
+        What is another than at the start, a line each.
+
     Raises:
-        RunError: names the first setting that differs.
+        RunError: names the first setting that differs, or the model that is another one.
     """
     suites = [
         {
@@ -116,10 +123,11 @@ def keep_card(
     contents = {one.spec: found for one in made if (found := content_of(one))}
     if (directory / "run.json").exists():
         card = read_card(directory)
-        before = {**EvalConfig(**card["config"]).identity(), "model": card["model"], "price": _prices_of(card)}
+        before = {**EvalConfig(**card["config"]).identity(), "model": card["model"]}
+        before["price"] = [model["price"] for model in models_of(card).values()]
         before["suite data"] = [s["digest"] for s in card["suites"]]
         now = {**config.identity(), "model": "+".join(models), "suite data": [s["digest"] for s in suites]}
-        now["price"] = [_plain_price(model) for model in models.values()]
+        now["price"] = [model["price"] for model in models.values()]
         # A policy that was edited since is another strategy under the same name.
         before["policy file"], now["policy file"] = card.get("policy files", {}), contents
         for name in now:
@@ -128,46 +136,39 @@ def keep_card(
                     f"run '{config.run_id}' was made with another {name} ({before.get(name)!r}, now {now[name]!r}): "
                     "resume it with its own settings (--resume alone), or choose another --run-id"
                 )
-        return
+        notes = still_the_same(config.run_id, models_of(card), models)
+        if notes:
+            servers = {name: model["server"] for name, model in models.items()}
+            card["resumed"] = [*card.get("resumed", ()), {"when": _now(), "servers": servers}]
+            _write(directory, card)
+        return notes
     only = next(iter(models.values())) if len(models) == 1 else None
     card = {
         "run_id": config.run_id,
         "config": config.model_dump(mode="json", exclude={"runs"}),
         "model": "+".join(models),
-        "price": only.price if only else None,
-        "server": _server(only) if only else {},
-        "models": {
-            name: {
-                "served": model.name,
-                "price": model.price,
-                "parameters": config.parameters_of(name),
-                "server": _server(model),
-            }
-            for name, model in models.items()
-        },
+        "price": only["price"] if only else None,
+        "server": only["server"] if only else {},
+        "models": {name: {**model, "parameters": config.parameters_of(name)} for name, model in models.items()},
         "suites": suites,
         "policy files": contents,
         "caveats": {one.spec: said for one in made if (said := caveat_of(one))},
         "ttc": _version(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "machine": hardware(),
+        "started": _now(),
     }
+    _write(directory, card)
+    return []
+
+
+def _write(directory: Path, card: Mapping[str, Any]) -> None:
     write_file(directory / "run.json", orjson.dumps(card, option=orjson.OPT_INDENT_2, default=str))
 
 
-def _server(model: LiveModel) -> dict[str, Any]:
-    return {k: getattr(model, k, None) for k in ("base_url", "version", "context", "served")}
-
-
-def _plain_price(model: LiveModel) -> dict[str, Any] | None:
-    return asdict(model.price) if model.price else None
-
-
-def _prices_of(card: dict[str, Any]) -> list[dict[str, Any] | None]:
-    """What each model of a run cost; a card of before several models has one."""
-    models: dict[str, dict[str, Any]] = card.get("models", {})
-    return [model["price"] for model in models.values()] or [card["price"]]
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def _version() -> str:

@@ -19,6 +19,7 @@ from ttc.budget import Budget
 from ttc.errors import BudgetExhausted, ConfigurationError, ModelError, ServerUnreachable
 from ttc.evals.config import EvalConfig, check, choose_problems
 from ttc.evals.grading import Grade
+from ttc.evals.model_cards import model_cards
 from ttc.evals.readiness import examined
 from ttc.evals.recorded_calls import StoredCalls, working_on
 from ttc.evals.records import Meetings, UnitRecord
@@ -84,14 +85,15 @@ async def run_eval(
     if not models:
         raise ConfigurationError("no model was given: a run asks at least one")
     doubts = await examined(config, chosen, models.values())
+    cards = await model_cards(models)
     config = config.model_copy(update={"run_id": config.run_id or new_id(chosen[0][0], models)})
     directory = resolve(config.runs, config.run_id)
     units = list(units_of(config, configurations, chosen, list(models)))
     limits = RunLimits(config, {name: one.price for name, one in models.items()}, units)
     with Store(directory) as store:
-        keep_card(directory, config, chosen, models, warnings=doubts)
+        notes = keep_card(directory, config, chosen, cards, warnings=doubts)
         runner = _Runner(config, models, store, units, limits, tell=on_progress or (lambda _: None), by=resume_by)
-        runner.progress.warnings = [warning for found in doubts for warning in found]
+        runner.progress.warnings = [*notes, *(warning for found in doubts for warning in found)]
         await runner.run()
     return EvalRun(directory, write_summary(directory), runner.progress)
 

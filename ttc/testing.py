@@ -14,6 +14,7 @@ steps of ``stream_interval`` until the client's disconnect is noticed, and are c
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -41,6 +42,8 @@ class FakeServer:
         generated_tokens: generated so far.
         prompt_tokens: read so far.
         healthy: what ``/health`` says.
+        version: what ``/version`` says.
+        vocabulary: names what numbers tokens have.
         context: the model's context length, when a prompt and its max_tokens exceed it the answer is 400.
     """
 
@@ -57,6 +60,8 @@ class FakeServer:
         trims: bool = False,
         tokenize: bool = True,
         down: bool = False,
+        version: str = "",
+        vocabulary: str = "",
     ) -> None:
         """Describe a server.
 
@@ -72,6 +77,8 @@ class FakeServer:
             trims: the chat template drops the white space around each message, as that of Llama 3 does.
             tokenize: whether there is a ``/tokenize``.
             down: start out not answering.
+            version: what ``/version`` says; empty: there is no such path.
+            vocabulary: names what numbers tokens have: servers of other vocabularies have other tokenizers.
         """
         self._reply = reply or default_reply
         self.model = model
@@ -91,6 +98,8 @@ class FakeServer:
         self._trims = trims
         self._tokenize = tokenize
         self._down = down
+        self.version = version
+        self.vocabulary = vocabulary
         self._runner: web.AppRunner | None = None
         self._open: set[asyncio.Transport] = set()
 
@@ -113,6 +122,7 @@ class FakeServer:
                 web.get("/health", self._health),
                 web.get("/metrics", self._metrics),
                 web.get("/v1/models", self._models),
+                web.get("/version", self._version),
                 web.post("/tokenize", self._count),
                 web.post("/v1/chat/completions", self._complete),
             ]
@@ -155,6 +165,9 @@ class FakeServer:
     async def _models(self, request: web.Request) -> web.Response:
         return _json({"object": "list", "data": [{"id": self.model, "max_model_len": self.context}]})
 
+    async def _version(self, request: web.Request) -> web.Response:
+        return _json({"version": self.version} if self.version else {}, status=200 if self.version else 404)
+
     async def _metrics(self, request: web.Request) -> web.Response:
         labels = f'{{engine="0",model_name="{self.model}"}}'
         counts = {
@@ -176,7 +189,8 @@ class FakeServer:
         else:
             strings = pieces(body["prompt"])
             count = len(strings)
-        answer: dict[str, Any] = {"count": count, "max_model_len": self.context}
+        ids = [zlib.crc32((self.vocabulary + piece).encode()) for piece in strings]
+        answer: dict[str, Any] = {"count": count, "max_model_len": self.context, "tokens": ids}
         if body.get("return_token_strs"):
             answer["token_strs"] = strings
         return _json(answer)

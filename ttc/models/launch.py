@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -31,6 +32,7 @@ from ttc.errors import LaunchError
 from ttc.models.bundled import SMOLLM2, Progress, cache_dir, resolve_model
 from ttc.models.flags import Device, detect_device, server_environment, server_flags
 from ttc.models.server_log import explain, last_step
+from ttc.models.started import forget_started, note_started
 
 __all__ = ["DEFAULT_PORT", "RunningServer", "serve", "start_server"]
 
@@ -73,6 +75,7 @@ class RunningServer:
     def stop(self) -> None:
         """End the server and all its processes; does nothing when it is not ours, or ended before."""
         if self._process is not None:
+            forget_started(urlsplit(self.base_url).port or 0, pid=self._process.pid)
             _stop(self._process)
 
 
@@ -166,6 +169,7 @@ async def serve(
             await anyio.sleep(0.25)
         yield startup.server()
     finally:
+        forget_started(order.port, pid=startup.process.pid)
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(_stop, startup.process)
 
@@ -187,18 +191,29 @@ class _Order:
     def address(self) -> str:
         return _address(self.host, self.port)
 
+    @property
+    def on(self) -> Device:
+        return self.device or ("cpu" if self.command else detect_device())
+
+    @property
+    def flags(self) -> list[str]:
+        return [*server_flags(self.on), *self.extra_args]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return server_environment(self.on, local=Path(self.path).exists(), env=self.env)
+
     def start(self, log_path: Path) -> subprocess.Popen[bytes]:
-        device = self.device or ("cpu" if self.command else detect_device())
         vllm = (sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", self.path)
         command = [*(self.command or vllm), "--served-model-name", self.model]
-        command += ["--host", self.host, "--port", str(self.port), *server_flags(device), *self.extra_args]
+        command += ["--host", self.host, "--port", str(self.port), *self.flags]
         with log_path.open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-I", "-S", str(Path(__file__).with_name("supervisor.py")), *command],
                 stdin=subprocess.PIPE,  # held open while we live: see supervisor.py
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=server_environment(device, local=Path(self.path).exists(), env=self.env),
+                env=self.environment,
                 start_new_session=True,  # a Ctrl-C at the terminal is for us to act on
             )
 
@@ -236,6 +251,15 @@ class _Startup:
         return False
 
     def server(self) -> RunningServer:
+        order = self.order
+        note_started(
+            order.port,
+            pid=self.process.pid,
+            model=order.model,
+            path=order.path,
+            flags=order.flags,
+            environment=order.environment,
+        )
         return RunningServer(
             f"{self.order.address}/v1",
             self.order.model,

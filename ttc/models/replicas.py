@@ -185,15 +185,23 @@ class Replicas:
 
     async def ask(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """POST a small question to the first server that answers it; None where none does."""
-        raw = orjson.dumps({"model": self.served, **body})
         for replica in self._all:
-            try:
-                async with self.http.post(replica.url + path, data=raw, timeout=_LONG) as response:
-                    if response.status == 200:
-                        return orjson.loads(await response.read())
-            except _FAILURES:
-                continue
+            if (answer := await self.ask_one(replica.url, path, body)) is not None:
+                return answer
         return None
+
+    async def ask_one(self, url: str, path: str, body: Mapping[str, Any] | None = None) -> Any | None:
+        """Return what one server answers on a path, to a POST or, without a body, to a GET; None without an answer."""
+        try:
+            asked = (
+                self.http.get(url + path, timeout=_LONG)
+                if body is None
+                else self.http.post(url + path, data=orjson.dumps({"model": self.served, **body}), timeout=_LONG)
+            )
+            async with asked as response:
+                return orjson.loads(await response.read()) if response.status == 200 else None
+        except _FAILURES:
+            return None
 
     async def metrics(self) -> dict[str, float]:
         """Read ``/metrics`` of every server, summed over labels and servers.
