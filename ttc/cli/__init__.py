@@ -11,6 +11,7 @@ import ttc
 from ttc.cli.doctor import doctor
 from ttc.cli.duplicates import duplicates
 from ttc.cli.eval import eval_command
+from ttc.cli.export import export_command
 from ttc.cli.grade import grade
 from ttc.cli.learn import learn
 from ttc.cli.list import list_command
@@ -60,6 +61,7 @@ app.command("eval")(eval_command)
 app.command("record")(record_command)
 app.add_typer(pool_app)
 app.command("report")(report)
+app.command("export")(export_command)
 app.command("learn")(learn)
 app.command("tune")(tune_command)
 app.command("plan")(plan_command)
