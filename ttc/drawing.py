@@ -16,6 +16,7 @@ from ttc.models.base import Model
 from ttc.pacing import Pace
 from ttc.progress import Progress
 from ttc.request import Numbered, Watch
+from ttc.sample_events import sample_event
 from ttc.samples import Samples, ScoredSamples, Taken
 from ttc.seeds import hashed
 from ttc.types import Candidate, ForcedAnswer, Message, Query, Request, Sample, Sampling
@@ -213,7 +214,7 @@ class Drawing:
             async for more in stream:
                 self._count(Candidate(None, more), note=False)
                 found = self._read(joined(so_far, more, cue, close_thought=close_thought))
-                event = _event("continue", self.progress.consumed.generated, found)
+                event = sample_event("continue", self.progress.consumed.generated, found)
                 self.progress.trace.append({**event, "cue": cue, "added": more.usage.generated})
                 return await self._settle(found)
         raise self._refused(kind)
@@ -416,25 +417,8 @@ class Drawing:
         if note:
             p.drawn += 1
             p.cut += sample.finish == "cut"
-            p.trace.append(_event("sample", p.consumed.generated, candidate))
+            p.trace.append(sample_event("sample", p.consumed.generated, candidate, cue=self.query.answer_type.cue))
         return candidate
 
 
 NO_VERIFIER = "scoring needs a verifier: pass verifier='self_certainty' or 'judge'"
-
-
-def _event(event: str, tokens: int, candidate: Candidate) -> dict[str, Any]:
-    sample = candidate.sample
-    facts = {
-        "event": event,
-        "tokens": tokens,
-        "kind": sample.kind,
-        "index": sample.index,
-        "answer": candidate.answer,
-        "finish": sample.finish,
-        "forced": sample.forced,
-        "generated": sample.usage.generated,
-    }
-    if sample.error:
-        facts["error"] = sample.error
-    return facts

@@ -192,6 +192,7 @@ class Sample:
         attempts: how often it was sent.
         model: which model of a fleet answered; empty where there is only one.
         forced: the answer was forced out of a text that had been cut off.
+        refused: the server says that the model declined; the text is what it said instead.
     """
 
     text: str = ""
@@ -208,6 +209,7 @@ class Sample:
     attempts: int = 1
     model: str = ""
     forced: bool = False
+    refused: bool = False
     error: str = ""
     error_type: str = ""
 

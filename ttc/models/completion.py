@@ -133,6 +133,7 @@ async def read_choices(
                 first_choices=tuple(first),
                 latency=latency,
                 attempts=meter.attempts,
+                refused=choice.refused,
             )
         )
     return samples

@@ -99,6 +99,7 @@ class Choice:
         tokens: the generated tokens, where log-probabilities were asked for.
         logprobs: of each of them.
         top: for each of them, its likeliest alternatives with their log-probabilities, descending.
+        refused: the content came in the server's ``refusal`` field.
     """
 
     content: str = ""
@@ -108,6 +109,7 @@ class Choice:
     tokens: list[str] = field(default_factory=list[str])
     logprobs: list[float] = field(default_factory=list[float])
     top: list[list[tuple[str, float]]] = field(default_factory=list[list[tuple[str, float]]])
+    refused: bool = False
 
     def observe(self, logprobs: Any) -> None:
         """Add the logprobs of a choice or of a chunk."""
@@ -131,7 +133,9 @@ def parse_choices(raw: bytes) -> tuple[list[Choice], Mapping[str, Any]]:
         choices: list[Choice] = []
         for c in found:
             message = c["message"]
-            choice = Choice(message.get("content") or "", _reasoning(message), c.get("finish_reason") or "")
+            refusal = message.get("refusal") or ""
+            choice = Choice(message.get("content") or refusal, _reasoning(message), c.get("finish_reason") or "")
+            choice.refused = bool(refusal)
             choice.observe(c.get("logprobs"))
             choice.stopped_by = _stopped_by(c)
             choices.append(choice)
@@ -198,7 +202,9 @@ class StreamedChoice:
 
     def _grow(self, c: dict[str, Any], before: int) -> None:
         delta: dict[str, Any] = c.get("delta") or dict[str, Any]()
-        content: str = delta.get("content") or ""
+        refusal: str = delta.get("refusal") or ""
+        self.choice.refused = self.choice.refused or bool(refusal)
+        content: str = delta.get("content") or refusal
         reasoning = _reasoning(delta)
         n_observed = len(self.choice.logprobs)
         self.choice.observe(c.get("logprobs"))
