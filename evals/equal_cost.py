@@ -33,7 +33,9 @@ class Measured:
         spec: the spec that ran.
         n: its ``n``, or None where it has none.
         prefix: it was read off the run of a larger ``n``.
-        problems: by problem the share of right answers, and the thinking tokens of a query, over epochs.
+        problems: by problem the share of right answers, and what a query cost, over epochs: thinking tokens, unless
+            whoever made it says otherwise.
+        model: that answered; empty in a run of one model.
     """
 
     strategy: str
@@ -41,23 +43,30 @@ class Measured:
     n: int | None
     prefix: bool
     problems: Mapping[str, tuple[float, float]]
+    model: str = ""
 
 
 def measured(
-    strategy: str, spec: str, readings: Iterable[tuple[str, bool, float]], *, n: int | None = None, prefix: bool = False
+    strategy: str,
+    spec: str,
+    readings: Iterable[tuple[str, bool, float]],
+    *,
+    n: int | None = None,
+    prefix: bool = False,
+    model: str = "",
 ) -> Measured:
-    """Make one of readings: problem, whether the answer is right, thinking tokens; a problem may come in epochs."""
+    """Make one of readings: problem, whether the answer is right, cost; a problem may come in epochs."""
     epochs: dict[str, list[tuple[bool, float]]] = {}
     for problem, right, cost in readings:
         epochs.setdefault(problem, []).append((right, cost))
     means = {p: (fmean(right for right, _ in of_it), fmean(cost for _, cost in of_it)) for p, of_it in epochs.items()}
-    return Measured(strategy=strategy, spec=spec, n=n, prefix=prefix, problems=means)
+    return Measured(strategy=strategy, spec=spec, n=n, prefix=prefix, problems=means, model=model)
 
 
 def compare_at_equal_cost(
     points: Sequence[Measured],
 ) -> list[EqualCost]:
-    """Hold every strategy that has no ``n`` against every one that has, where that costs as much.
+    """Hold every strategy that has no ``n`` against every one of the same model that has, where that costs as much.
 
     The interval is a paired t interval over problems, linearised in the costs, by which the place on the curve varies
     as well; p-values are adjusted by Holm's rule for all comparisons that are returned. ``single`` is neither side: it
@@ -69,7 +78,7 @@ def compare_at_equal_cost(
     lone = [m for m in points if m.n is None and m.strategy != "single"]
     found: list[EqualCost] = []
     for mine in lone:
-        for curve in _curves(points).values():
+        for curve in _curves([m for m in points if m.model == mine.model]).values():
             common = sorted(set(mine.problems).intersection(*(m.problems for m in curve)))
             if common:
                 found.append(_held_against(mine, curve, common))
@@ -110,6 +119,7 @@ def _held_against(mine: Measured, curve: Sequence[Measured], common: Sequence[st
     its_spent = (1 - weight) * its_cost[:, low] + weight * its_cost[:, high]
     found = paired_difference(_scores(common, right - slope * cost), _scores(common, between - slope * its_spent))
     return EqualCost(
+        model=mine.model,
         strategy=mine.strategy,
         spec=mine.spec,
         against=curve[0].strategy,

@@ -6,6 +6,8 @@ Two kinds of curves, never joined:
   n = 1, 2, 4, ... are read off the checkpoints of one run. A point costs what the samples consumed by then cost.
 - ``explicit``: every point is a configuration of its own that was run as such, and costs what the run paid.
 
+Every model has curves of its own: tokens of two models are never added, averaged or compared.
+
 Costs are means per query. Wall time is kept out of the summary (see :func:`timings`), so that on a model that repeats
 itself a run that was interrupted and resumed has the very summary of one that was not. One thing no run repeats: what
 calls cost that were under way when a strategy stopped early. It is in the explicit points of such a strategy, since
@@ -14,100 +16,176 @@ it was paid, and not in the points of a prefix.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from statistics import fmean
 from typing import Any, Literal
 
 from ttc.budget import Price
-from ttc.evals.axes import timing_key
-from ttc.evals.equal_cost import Measured, compare_at_equal_cost, measured
+from ttc.evals.axes import parameters_of, timing_key
+from ttc.evals.equal_cost import compare_at_equal_cost
+from ttc.evals.points import Series, compare_with_majority, compare_with_single, point_of
+from ttc.evals.problem_groups import class_groups
+from ttc.evals.readings import Reading, readings_of
 from ttc.evals.records import UnitRecord
 from ttc.evals.summary import Comparison, Curve, Point, Summary, summary_from_json, summary_to_json
-from ttc.evals.tournaments import events, judging_of, problem_key
-from ttc.statistics import holm, mean, paired_difference
-from ttc.types import Outcome, Usage
+from ttc.evals.tournaments import judging_of, problem_key
+from ttc.types import Outcome
 
-__all__ = ["Comparison", "Curve", "Point", "Summary", "summarise", "summary_from_json", "summary_to_json", "timings"]
+__all__ = [
+    "Comparison",
+    "Curve",
+    "Point",
+    "RunReadings",
+    "Summary",
+    "summarise",
+    "summary_from_json",
+    "summary_to_json",
+    "timings",
+]
 
-LEVELS = ("easy", "medium", "hard")
-SAMPLE_KINDS = frozenset({"generate", "revise", "probe"})
-
-
-@dataclass(slots=True)
-class _Reading:
-    """What one unit says about one point: the verdict and the cost at that place."""
-
-    problem: str
-    correct: bool
-    answered: bool
-    cost: dict[str, float | None]
-    kinds: dict[str, float]
-    cut: int
-    failed: bool
-    undecided: bool = False
+_Place = tuple[str, str, int, str, Literal["prefix", "explicit"]]  # model, strategy, n or 0, spec, how
+_Placed = tuple[tuple[str, int, str], Reading]  # with problem, epoch and key, to sort by
+_NOTHING = Outcome(query_id="", answer=None, candidate=None, ended_by="finished", usage={}, calls={})
 
 
-@dataclass(slots=True)
-class _Series:
-    """The readings of one point before they are summed up."""
-
-    strategy: str
-    spec: str
-    setting: int | None
-    how: Literal["prefix", "explicit"]
-    readings: list[_Reading] = field(default_factory=list[_Reading])
-
-    def scores(self) -> dict[str, list[float]]:
-        scores: dict[str, list[float]] = {}
-        for r in self.readings:
-            scores.setdefault(r.problem, []).append(float(r.correct))
-        return scores
-
-    def measured(self) -> Measured:
-        readings = [(r.problem, r.correct, r.cost["thinking"] or 0.0) for r in self.readings]
-        return measured(self.strategy, self.spec, readings, n=self.setting, prefix=self.how == "prefix")
-
-    def of(self, problems: frozenset[str]) -> _Series:
-        kept = [r for r in self.readings if r.problem in problems]
-        return _Series(self.strategy, self.spec, self.setting, self.how, kept)
-
-
-def summarise(units: Iterable[UnitRecord], run: Mapping[str, Any] | None = None) -> Summary:
-    """Sum up a run. The order of the units does not matter.
+class RunReadings:
+    """What the curves of a run need of its units, read one by one; the units themselves, with their traces, may go.
 
     Args:
-        units: what the store holds (:meth:`ttc.evals.store.Store.units`).
-        run: what to say of the run; its ``price`` (dollars per million tokens) prices the points of a prefix.
+        run: what to say of the run. Its ``price`` (dollars per million tokens) prices the points of a prefix, its
+            ``parameters`` make FLOPs; both may stand in ``models``, by model.
     """
-    run = dict(run or {})
-    price = Price(**run["price"]) if run.get("price") else None
-    ordered = sorted(units, key=lambda u: (u.suite, u.problem, u.epoch, u.strategy, u.setting or 0, u.spec))
-    groups = _groups(ordered)
-    series = _series(ordered, price)
-    curves: list[Curve] = []
-    comparisons: list[Comparison] = []
-    with_majority: list[Comparison] = []
-    for group, problems in groups.items():
-        mine = [s for s in (x.of(problems) for x in series) if s.readings]
-        points = [(s, _point(s, group)) for s in mine]
-        for first in {(s.strategy, s.how): s for s in mine}.values():
-            of_it = tuple(p for s, p in points if (s.strategy, s.how) == (first.strategy, first.how))
-            curves.append(Curve(strategy=first.strategy, group=group, how=first.how, points=of_it))
-        comparisons += _compare(points, group)
-        with_majority += _compare_with_majority(points, group) if group == "all" else []
-    return Summary(
-        run=run,
-        curves=tuple(curves),
-        comparisons=tuple(comparisons),
-        problems={group: len(problems) for group, problems in groups.items()},
-        classes={
-            tag: tuple(g.partition("=")[2] for g in groups if g.startswith(f"{tag}=")) for tag in ("level", "family")
-        },
-        judging=tuple(judging_of(ordered)),
-        against_majority=tuple(with_majority),
-        at_equal_cost=tuple(compare_at_equal_cost([s.measured() for s in series])),
-    )
+
+    def __init__(self, run: Mapping[str, Any] | None = None) -> None:
+        self.run = dict(run or {})
+        self._series: dict[_Place, list[_Placed]] = {}
+        self._tags: dict[str, dict[str, str]] = {}
+        self._met: list[UnitRecord] = []
+        self._clock: dict[tuple[str, str], list[tuple[str, float, int, int]]] = {}
+        self._suites: set[str] = set()
+        self._costs: dict[str, tuple[Price | None, float | None]] = {}
+
+    def add(self, unit: UnitRecord) -> None:
+        """Take a unit into account. The order of the units does not matter."""
+        problem, outcome = problem_key(unit), unit.outcome
+        if unit.model not in self._costs:
+            self._costs[unit.model] = _price_of(self.run, unit.model), parameters_of(self.run, unit.model)
+        price, parameters = self._costs[unit.model]
+        how: Literal["prefix", "explicit"] = "prefix" if unit.prefix and unit.setting is not None else "explicit"
+        for n, reading in readings_of(unit, price=price, parameters=parameters):
+            home = self._series.setdefault((unit.model, unit.strategy, n or 0, unit.spec, how), [])
+            home.append(((problem, unit.epoch, unit.key), reading))
+        self._tags.setdefault(problem, dict(unit.tags))["suite"] = unit.suite
+        self._suites.add(unit.suite)
+        if unit.meetings is not None:
+            self._met.append(replace(unit, outcome=_NOTHING))
+        spent = (problem, outcome.seconds, outcome.thinking_tokens, outcome.generated_tokens)
+        self._clock.setdefault((unit.model, unit.spec), []).append(spent)
+
+    def add_all(self, units: Iterable[UnitRecord]) -> RunReadings:
+        """Take units into account, and return the same object."""
+        for unit in units:
+            self.add(unit)
+        return self
+
+    def summary(self, *, difficulty: Mapping[str, str] | None = None) -> Summary:
+        """Sum up the run.
+
+        Args:
+            difficulty: the bin of each problem, by :func:`~ttc.evals.tournaments.problem_key`, from
+                :mod:`ttc.evals.difficulty_bins`.
+        """
+        groups, classes = class_groups(self._classes(), difficulty)
+        series = self._sorted()
+        curves: list[Curve] = []
+        comparisons: list[Comparison] = []
+        with_majority: list[Comparison] = []
+        for group, problems in groups.items():
+            mine = [s for s in (x.of(problems) for x in series) if s.readings]
+            points = [(s, point_of(s, group)) for s in mine]
+            for s in {(s.model, s.strategy, s.how): s for s in mine}.values():
+                of_it = tuple(p for x, p in points if (x.model, x.strategy, x.how) == (s.model, s.strategy, s.how))
+                curves.append(Curve(model=s.model, strategy=s.strategy, group=group, how=s.how, points=of_it))
+            for model in dict.fromkeys(s.model for s in mine):
+                of_model = [(s, p) for s, p in points if s.model == model]
+                comparisons += compare_with_single(of_model, group)
+                with_majority += compare_with_majority(of_model, group) if group == "all" else []
+        known = [m for s in series if (m := s.measured()) is not None]
+        return Summary(
+            run=self.run,
+            curves=tuple(curves),
+            comparisons=tuple(comparisons),
+            problems={group: len(problems) for group, problems in groups.items()},
+            classes=classes,
+            judging=tuple(judging_of(self._meetings())),
+            against_majority=tuple(with_majority),
+            at_equal_cost=tuple(compare_at_equal_cost(known)),
+        )
+
+    def timings(self) -> dict[str, dict[str, float]]:
+        """Return what depends on the clock, see :func:`timings`."""
+        groups, _ = class_groups(self._classes())
+        names = self._names()
+        by_key: dict[str, list[tuple[str, float, int, int]]] = {}
+        for (model, spec), spent in self._clock.items():
+            by_key.setdefault(timing_key(spec, names[model]), []).extend(spent)
+        found: dict[str, dict[str, float]] = {}
+        for key, spent in sorted(by_key.items()):
+            found[key] = {
+                "queries": len(spent),
+                "seconds": fmean(seconds for _, seconds, _, _ in spent),
+                "thinking_realised": fmean(thinking for _, _, thinking, _ in spent),
+                "generated_realised": fmean(generated for _, _, _, generated in spent),
+            }
+            for group, problems in groups.items():
+                here = [seconds for problem, seconds, _, _ in spent if problem in problems]
+                if here and group != "all":
+                    found[key][f"seconds, {group}"] = fmean(here)
+        return found
+
+    def _names(self) -> dict[str, str]:
+        """The models by the name that units have: empty where there is one; units of older stores have no name."""
+        named = {model for model in self._costs if model}
+        if len(named) < 2:
+            return dict.fromkeys(self._costs, "")
+        return {model: model or str(self.run.get("model", "")) for model in self._costs}
+
+    def _classes(self) -> dict[str, dict[str, str]]:
+        """The tags of each problem, with its suite where there are several."""
+        if len(self._suites) > 1:
+            return self._tags
+        return {problem: {t: v for t, v in tags.items() if t != "suite"} for problem, tags in self._tags.items()}
+
+    def _meetings(self) -> list[UnitRecord]:
+        names = self._names()
+        met = [replace(unit, model=names[unit.model]) for unit in self._met]
+        return sorted(met, key=lambda u: (u.suite, u.problem, u.epoch, u.key))
+
+    def _sorted(self) -> list[Series]:
+        """The readings by point: model by model, ``single`` first, then by strategy and rising n."""
+        names = self._names()
+        by_point: dict[_Place, list[_Placed]] = {}
+        for (model, strategy, n, spec, how), readings in self._series.items():
+            by_point.setdefault((names[model], strategy, n, spec, how), []).extend(readings)
+        return [
+            Series(model, strategy, spec, n or None, how, [r for _, r in sorted(by_point[key], key=lambda x: x[0])])
+            for key in sorted(by_point, key=lambda key: (key[0], key[1] != "single", key))
+            for model, strategy, n, spec, how in [key]
+        ]
+
+
+def summarise(
+    units: Iterable[UnitRecord], run: Mapping[str, Any] | None = None, *, difficulty: Mapping[str, str] | None = None
+) -> Summary:
+    """Sum up a run, in one pass over its units; their order does not matter.
+
+    Args:
+        units: what the store holds (:meth:`ttc.evals.store.Store.units`); an iterator will do.
+        run: what to say of the run, see :class:`RunReadings`.
+        difficulty: the bin of each problem, where it is known, see :meth:`RunReadings.summary`.
+    """
+    return RunReadings(run).add_all(units).summary(difficulty=difficulty)
 
 
 def timings(units: Iterable[UnitRecord]) -> dict[str, dict[str, float]]:
@@ -120,198 +198,11 @@ def timings(units: Iterable[UnitRecord]) -> dict[str, dict[str, float]]:
         By :func:`~ttc.evals.axes.timing_key`: ``queries``, ``seconds``, ``thinking_realised``, ``generated_realised``,
         and the mean ``seconds, GROUP`` of each group of problems.
     """
-    known = list(units)
-    groups = {g: problems for g, problems in _groups(known).items() if g != "all"}
-    by_spec: dict[str, list[UnitRecord]] = {}
-    several = len({u.model for u in known}) > 1
-    for unit in known:
-        by_spec.setdefault(timing_key(unit.spec, unit.model if several else ""), []).append(unit)
-    found: dict[str, dict[str, float]] = {}
-    for key, of_it in sorted(by_spec.items()):
-        found[key] = {
-            "queries": len(of_it),
-            "seconds": fmean(u.outcome.seconds for u in of_it),
-            "thinking_realised": sum(u.outcome.thinking_tokens for u in of_it) / len(of_it),
-            "generated_realised": sum(u.outcome.generated_tokens for u in of_it) / len(of_it),
-        }
-        for group, problems in groups.items():
-            if here := [u.outcome.seconds for u in of_it if problem_key(u) in problems]:
-                found[key][f"seconds, {group}"] = fmean(here)
-    return found
+    return RunReadings().add_all(units).timings()
 
 
-# -- groups and series ------------------------------------------------------------------------------------------------
-
-
-def _groups(units: Sequence[UnitRecord]) -> dict[str, frozenset[str]]:
-    """Problems by group: all, the levels from easy to hard, the families by name."""
-    members: dict[tuple[str, str], set[str]] = {}
-    for unit in units:
-        for tag in ("level", "family"):
-            if tag in unit.tags:
-                members.setdefault((tag, unit.tags[tag]), set()).add(problem_key(unit))
-
-    def order(key: tuple[str, str]) -> tuple[bool, int, str]:
-        tag, value = key
-        return tag == "family", LEVELS.index(value) if tag == "level" and value in LEVELS else len(LEVELS), value
-
-    named = {f"{tag}={value}": frozenset(members[tag, value]) for tag, value in sorted(members, key=order)}
-    return {"all": frozenset(map(problem_key, units)), **named}
-
-
-def _series(units: Sequence[UnitRecord], price: Price | None) -> list[_Series]:
-    """Sort the readings into points: ``single`` first, then by strategy and rising n."""
-    series: dict[tuple[str, int, str], _Series] = {}
-    for unit in units:
-        if not unit.prefix or unit.setting is None:
-            key = (unit.strategy, unit.setting or 0, unit.spec)
-            home = series.setdefault(key, _Series(unit.strategy, unit.spec, unit.setting, "explicit"))
-            home.readings.append(_whole(unit))
-            continue
-        for k in _powers(unit.setting):
-            home = series.setdefault((unit.strategy, k, unit.spec), _Series(unit.strategy, unit.spec, k, "prefix"))
-            home.readings.append(_prefix(unit, k, price))
-    return [series[key] for key in sorted(series, key=lambda key: (key[0] != "single", key))]
-
-
-def _powers(n: int) -> list[int]:
-    """1, 2, 4, ... below n, and n."""
-    return [2**i for i in range(n.bit_length()) if 2**i < n] + [n]
-
-
-def _whole(unit: UnitRecord) -> _Reading:
-    o = unit.outcome
-    cost: dict[str, float | None] = {
-        "thinking": o.thinking_tokens,
-        "generated": o.generated_tokens,
-        "total": o.total_usage.total,
-        "calls": sum(o.calls.values()),
-        "dollars": o.dollars,
-    }
-    cut = sum(e.get("finish") == "cut" for e in events(o.trace, "sample"))
-    kinds = {kind: float(usage.generated) for kind, usage in o.usage.items()}
-    answered = o.answer is not None
-    return _Reading(problem_key(unit), unit.correct, answered, cost, kinds, cut, _failed(unit), unit.undecided)
-
-
-def _prefix(unit: UnitRecord, k: int, price: Price | None) -> _Reading:
-    """Read a unit at its first k samples.
-
-    The answer is that of the last checkpoint with at most k samples. The tokens are those consumed by then, by the
-    trace where the k-th sample proposed nothing.
-    """
-    o = unit.outcome
-    at = max((i for i, c in enumerate(o.checkpoints) if c.samples <= k), default=None)
-    draws = [e for e in o.trace if e.get("event") == "sample"][:k]
-    prefix = o.checkpoints[at].prefix if at is not None else Usage()
-    answer_tokens = o.checkpoints[at].answer_tokens if at is not None else 0
-    consumed = int(draws[-1]["tokens"]) if draws else 0
-    generated = max(prefix.generated, consumed)
-    drawn: dict[str, float] = {}
-    for event in draws:
-        drawn[event["kind"]] = drawn.get(event["kind"], 0.0) + event["generated"]
-    others = [kind for kind in (*o.usage, *o.foreign) if kind not in SAMPLE_KINDS]
-    if (rest := generated - sum(drawn.values())) > 0:
-        drawn[others[0] if len(others) == 1 else "other"] = float(rest)
-    cost: dict[str, float | None] = {
-        "thinking": max(0, generated - answer_tokens),
-        "generated": generated,
-        "total": prefix.prompt_tokens + generated,
-        "calls": None if others else sum(1 + e.get("forced", False) for e in draws),  # forcing is a call of its own
-        "dollars": _dollars(o, at, prefix, price),
-    }
-    answered = at is not None and o.checkpoints[at].answer is not None
-    correct = answered and at is not None and unit.checkpoints_correct[at]
-    cut = sum(e.get("finish") == "cut" for e in draws)
-    return _Reading(problem_key(unit), correct, answered, cost, drawn, cut, _failed(unit))
-
-
-def _dollars(outcome: Outcome, at: int | None, prefix: Usage, price: Price | None) -> float | None:
-    """What a prefix cost; calls to other models' servers are in the checkpoint alone."""
-    if outcome.foreign:
-        return outcome.checkpoints[at].dollars if at is not None else None
-    return price.of(prefix) if price else None
-
-
-def _failed(unit: UnitRecord) -> bool:
-    return unit.outcome.ended_by == "all_calls_failed"
-
-
-# -- points and comparisons -------------------------------------------------------------------------------------------
-
-
-def _point(series: _Series, group: str) -> Point:
-    readings = series.readings
-    m = mean(series.scores())
-    kinds = sorted({kind for r in readings for kind in r.kinds})
-    return Point(
-        strategy=series.strategy,
-        spec=series.spec,
-        setting="" if series.setting is None else f"n={series.setting}",
-        group=group,
-        n=m.n,
-        accuracy=m.value,
-        se=m.se,
-        low=m.low,
-        high=m.high,
-        cost={name: _average([r.cost[name] for r in readings]) for name in readings[0].cost},
-        abstained=sum(not r.answered for r in readings) / len(readings),
-        cut=sum(r.cut for r in readings) / len(readings),
-        failed=sum(r.failed for r in readings) / len(readings),
-        undecided=sum(r.undecided for r in readings) / len(readings),
-        kinds={kind: sum(r.kinds.get(kind, 0.0) for r in readings) / len(readings) for kind in kinds},
-        method=m.method,
-    )
-
-
-def _average(values: Sequence[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return sum(known) / len(known) if len(known) == len(values) else None
-
-
-def _compare(points: Sequence[tuple[_Series, Point]], group: str) -> list[Comparison]:
-    """Compare every point with ``single``, and adjust for their number."""
-    base = next(((s, p) for s, p in points if s.strategy == "single"), None)
-    if base is None:
-        return []
-    rivals = [(s, p) for s, p in points if s is not base[0]]
-    return _paired([(rival, base, "single") for rival in rivals], group)
-
-
-def _compare_with_majority(points: Sequence[tuple[_Series, Point]], group: str) -> list[Comparison]:
-    """Compare the largest point of every other strategy with the majority of as many samples, or of the most."""
-    votes = [(s, p) for s, p in points if s.strategy == "majority"]
-    if not votes:
-        return []
-    largest = {s.strategy: (s, p) for s, p in points if s.strategy not in ("single", "majority")}
-    pairs = [
-        (rival, next((v for v in votes if v[1].setting == rival[1].setting), votes[-1])) for rival in largest.values()
-    ]
-    return _paired([(rival, vote, f"majority {vote[1].setting}".strip()) for rival, vote in pairs], group)
-
-
-def _paired(pairs: Sequence[tuple[tuple[_Series, Point], tuple[_Series, Point], str]], group: str) -> list[Comparison]:
-    """Differences of points on the problems that both have, adjusted for how many are compared."""
-    scores = [(rival[0].scores(), base[0].scores()) for rival, base, _ in pairs]
-    met = [(pair, s) for pair, s in zip(pairs, scores, strict=True) if not s[0].keys().isdisjoint(s[1])]
-    found = [paired_difference(*s) for _, s in met]
-    comparisons: list[Comparison] = []
-    for ((rival, base, against), _), d, p_holm in zip(met, found, holm([d.p for d in found]), strict=True):
-        mine, its = rival[1].cost["thinking"], base[1].cost["thinking"]
-        comparisons.append(
-            Comparison(
-                strategy=rival[0].strategy,
-                setting=rival[1].setting,
-                against=against,
-                group=group,
-                n=d.n,
-                difference=d.value,
-                low=d.low,
-                high=d.high,
-                credible=d.credible,
-                p=d.p,
-                p_holm=p_holm,
-                cost_ratio=mine / its if mine is not None and its else None,
-            )
-        )
-    return comparisons
+def _price_of(run: Mapping[str, Any], model: str) -> Price | None:
+    """The price of a model of a run: its own, or the run's."""
+    models: Mapping[str, Mapping[str, Any]] = run.get("models") or {}
+    price = models.get(model or str(run.get("model", "")), {}).get("price") or run.get("price")
+    return Price(**price) if price else None

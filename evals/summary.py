@@ -19,21 +19,25 @@ class Point:
         strategy: the strategy's spec without its ``n``; names the curve.
         spec: the spec that ran (for a prefix point: the run that it was read off).
         setting: ``n=4``, or empty where the strategy has no ``n``.
-        group: ``all``, or a value of the tag ``level`` or ``family``.
+        group: ``all``, a value of a tag (``level=easy``), or a bin of difficulty (``difficulty=1 of 5``).
         n: problems.
         accuracy: share of right answers; an abstention is a wrong one.
         se: standard error of it, clustered on problems.
         low: lower end of the 95% interval.
         high: upper end.
         cost: means per query: ``thinking`` (generated tokens outside the returned answer), ``generated``, ``total``
-            (with prompts), ``calls`` and ``dollars``; None where it is not known (calls of a judge within a prefix,
-            dollars of a model without a price).
+            (with prompts), ``calls``, ``dollars`` and ``flops``; None where it is not known (calls of a judge within a
+            prefix, dollars of a model without a price, FLOPs of one whose parameters nobody said).
         abstained: share of queries that ended without an answer.
         cut: mean number of samples per query that the budget cut.
         failed: share of queries of which every call failed.
         kinds: mean generated tokens per query by kind of call.
         method: how the interval was made: ``wilson``, ``t`` or ``none``.
+        undecided: share of queries that the grader could not decide.
         model: that answered; empty in a run of one model.
+        refused: share of the samples that decline to answer, see :mod:`ttc.refusals`.
+        unparsed: share of the samples that ended by themselves without an answer that could be read.
+        cut_thoughts: share of the samples that were cut while still thinking.
     """
 
     strategy: str
@@ -53,6 +57,9 @@ class Point:
     method: str
     undecided: float = 0.0
     model: str = ""
+    refused: float = 0.0
+    unparsed: float = 0.0
+    cut_thoughts: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +224,7 @@ class Summary:
     Attributes:
         run: what was run: id, model, suites, seeds, sampling (the parts of the run card that hold no time).
         curves: by strategy and group.
-        comparisons: of every point with ``single``, where that was run.
+        comparisons: of every point with ``single`` of the same model, where that was run.
         against_majority: of every other strategy's largest point with the majority of as many samples, or of the most.
         problems: number of problems by group.
         classes: the groups of each tag, in the order to show them: ``{"level": ("easy", ...), "family": (...)}``.

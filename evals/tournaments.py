@@ -86,18 +86,20 @@ def _drawn(trace: Sequence[Event]) -> list[str | None]:
 
 
 def judging_of(units: Iterable[UnitRecord]) -> Iterator[Judging]:
-    """Sum up by configuration how well comparisons told right from wrong, in the order of the units."""
-    by_configuration: dict[tuple[str, int | None, str], list[UnitRecord]] = {}
+    """Sum up by model and configuration how well comparisons told right from wrong."""
+    by_configuration: dict[tuple[str, str, int | None, str], list[UnitRecord]] = {}
     for unit in units:
         if unit.meetings is not None:
-            by_configuration.setdefault((unit.strategy, unit.setting, unit.spec), []).append(unit)
-    for strategy, setting, spec in sorted(by_configuration, key=lambda key: (key[0], key[1] or 0, key[2])):
-        its = by_configuration[strategy, setting, spec]
+            by_configuration.setdefault((unit.model, unit.strategy, unit.setting, unit.spec), []).append(unit)
+    for key in sorted(by_configuration, key=lambda key: (key[0], key[1], key[2] or 0, key[3])):
+        model, strategy, setting, spec = key
+        its = by_configuration[key]
         all_met = [u.meetings for u in its if u.meetings is not None]
         scores = {problem: spread(*counts) for problem, counts in comparisons_of(its).items()}
         q = mean(scores) if scores else None
         pairs, compared = sum(m.swap_pairs for m in all_met), sum(m.compared for m in all_met)
         yield Judging(
+            model=model,
             strategy=strategy,
             spec=spec,
             setting="" if setting is None else f"n={setting}",
