@@ -19,6 +19,7 @@ from ttc.budget import Price
 from ttc.continuation import partial_message
 from ttc.errors import BudgetExhausted, ConfigurationError, ModelError
 from ttc.ledger import Lease, Ledger
+from ttc.models.in_flight import InFlight, Permit
 from ttc.models.meter import Meter
 from ttc.models.stream import LiveStream
 from ttc.types import ForcedAnswer, Message, Request, Sample, Usage
@@ -97,11 +98,11 @@ class LiveModel(ABC):
         *,
         in_flight: int = 64,
         price: Price | None = None,
-        limiter: anyio.CapacityLimiter | None = None,
+        limiter: anyio.CapacityLimiter | InFlight | None = None,
     ) -> None:
         self._name = name
         self._price = price
-        self.limiter = limiter or anyio.CapacityLimiter(in_flight)
+        self.limiter: anyio.CapacityLimiter | InFlight = limiter or anyio.CapacityLimiter(in_flight)
 
     @property
     def name(self) -> str:
@@ -199,8 +200,10 @@ class LiveModel(ABC):
         if not request.whole:
             meter.is_head = is_head
         try:
-            async with self.limiter:
+            async with Permit(self.limiter) as permit:
+                meter.permit = permit
                 samples = await self._call(request, meter)
+                permit.answered(sum(sample.usage.generated for sample in samples))
         except BaseException as error:
             # Cancelled or broken: charge the bound of what the server may have generated.
             lost = meter.lost()
@@ -264,12 +267,13 @@ class LiveModel(ABC):
                 extra = meter.lease.split(min(force.max_tokens, room), prompt=prompt)
         meter.lease.settle(used)
         if force and ask is not None and extra is not None:
-            samples = [await self._force(replace(ask, max_tokens=extra.generated), extra, first, cue=force.cue)]
+            ask = replace(ask, max_tokens=extra.generated)
+            samples = [await self._force(ask, extra, first, cue=force.cue, permit=meter.permit)]
         return samples
 
-    async def _force(self, ask: Request, lease: Lease, sample: Sample, *, cue: str) -> Sample:
+    async def _force(self, ask: Request, lease: Lease, sample: Sample, *, cue: str, permit: Permit | None) -> Sample:
         """Go on from a text that was cut off, behind the words that ask for the answer."""
-        meter = Meter(lease, lease.generated, streamed=False)
+        meter = Meter(lease, lease.generated, streamed=False, permit=permit)
         try:
             (more,) = _with_broken(await self.call(ask, meter), meter)
         except ModelError:

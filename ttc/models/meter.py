@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ttc.ledger import Lease
+from ttc.models.in_flight import Permit
 from ttc.types import Usage
 
 __all__ = ["Meter"]
@@ -28,6 +29,7 @@ class Meter:
         prompt: prompt tokens of one attempt: as leased, then as the server says; 0 where nobody has told.
         sent: whether the current attempt has been sent, so that cancelling it costs something.
         attempts: how often the call was sent.
+        permit: what the call holds while it is in flight.
     """
 
     lease: Lease
@@ -44,6 +46,7 @@ class Meter:
     prompt: int = 0
     sent: bool = False
     attempts: int = 0
+    permit: Permit | None = None
 
     def __post_init__(self) -> None:
         self.prompt = self.prompt or self.lease.prompt

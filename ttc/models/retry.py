@@ -11,6 +11,8 @@ above or below this one retries.
   takes to open the breaker). When it is empty, failures are final.
 * **Breaker**: after 20 transport failures in a row new attempts pause while one caller probes the server. A call that
   comes back out of such a pause is sent once more, whatever the retry budget holds: the pause is the brake.
+* **Refusals**: where the limit of the calls in flight adapts, a 429 or 503 takes it down and the call queues for its
+  permit again (:mod:`ttc.models.in_flight`). That is a brake as well, and takes nothing out of the retry budget.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class Broken(Exception):
         transport: the server could not be reached, or fell over: counts towards the breaker.
         generated: the server may have generated tokens before it failed.
         after: seconds that the server asked us to wait.
-        paused: the breaker is open, so the next attempt waits there.
+        paused: the next attempt waits elsewhere: at the open breaker, or for its permit.
     """
 
     def __init__(
