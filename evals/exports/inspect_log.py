@@ -4,8 +4,9 @@ A log is a zip of JSON (version 2 of the format): ``header.json`` says what was 
 holds a file per problem and epoch, and ``summaries.json`` what the viewer lists. See
 https://inspect.aisi.org.uk/eval-logs.html.
 
-What has no place of its own in that format (tags, checkpoints, the events of the search) is in the metadata and the
-store of a sample. A unit is charged in full there as everywhere: its usage is that of the strategy run by itself.
+What happened on the way is the transcript of a sample, and what has no place of its own in that format (tags,
+checkpoints, warnings) is in its metadata. A unit is charged in full there as everywhere: its usage is that of the
+strategy run by itself.
 """
 
 from __future__ import annotations

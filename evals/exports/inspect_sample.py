@@ -121,8 +121,12 @@ def sample_of(
                 for c, right in zip(o.checkpoints, _verdicts(unit), strict=True)
             ],
         },
-        "store": {"trace": [dict(event) for event in o.trace]},
-        "events": [],
+        "store": {},
+        "events": [
+            {"event": "info", "source": event.get("event", ""), "data": dict(event), "working_start": 0.0}
+            | ({"timestamp": _when(done)} if done is not None else {})
+            for event in o.trace
+        ],
         "model_usage": usage_of_models(o, model),
         "role_usage": {kind.partition("@")[0]: _usage(used) for kind, used in o.usage.items()},
         "started_at": _when(done, minus=o.seconds),
