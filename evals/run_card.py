@@ -13,27 +13,33 @@ import orjson
 
 from ttc.errors import RunError
 from ttc.evals.config import EvalConfig, read_config
+from ttc.evals.difficulty_bins import bins_of_pool
 from ttc.evals.model_cards import models_of, still_the_same
 from ttc.evals.nested_strategies import caveat_of, content_of
 from ttc.evals.run_directory import resolve, write_file
-from ttc.evals.scaling import summarise, timings
+from ttc.evals.scaling import RunReadings
 from ttc.evals.store import read_units
 from ttc.evals.suite import Problem, Suite
 from ttc.evals.summary import Summary, summary_to_json
 from ttc.models.base import LiveModel
 from ttc.models.machine import hardware
+from ttc.pool_files import read_pool
 from ttc.strategy import make_strategy
 
 __all__ = ["config_of", "keep_card", "new_id", "read_card", "write_summary"]
 
 
-def write_summary(directory: Path) -> Summary:
+def write_summary(directory: Path, *, difficulty: Path | None = None) -> Summary:
     """Derive ``summary.json`` and ``timings.json`` from a run's store and card.
+
+    Args:
+        directory: the run's.
+        difficulty: a pool of other samples of the same problems; every curve then comes per bin of difficulty too.
 
     Raises:
         RunError: there is no run.
+        ConfigurationError: the pool cannot be read, holds the run's own samples, or none of its problems.
     """
-    units = read_units(directory)
     card = read_card(directory)
     free = ["concurrency", "runs", "base_url", "max_dollars", "price", "parameters", "models"]
     if card["config"].get("allocate") is None:
@@ -44,9 +50,13 @@ def write_summary(directory: Path) -> Summary:
         settings["models"] = {name: {"price": m["price"], "parameters": m["parameters"]} for name, m in models.items()}
     if caveats := card.get("caveats"):
         settings["caveats"] = caveats
-    summary = summarise(units, settings)
+    readings = RunReadings(settings).add_all(read_units(directory))
+    bins = bins_of_pool(read_pool(difficulty), readings.problems, card=card) if difficulty is not None else None
+    if bins is not None:
+        readings.run["difficulty"] = bins.note
+    summary = readings.summary(difficulty=bins.of if bins is not None else None)
     write_file(directory / "summary.json", summary_to_json(summary))
-    write_file(directory / "timings.json", orjson.dumps(timings(units), option=orjson.OPT_INDENT_2))
+    write_file(directory / "timings.json", orjson.dumps(readings.timings(), option=orjson.OPT_INDENT_2))
     return summary
 
 

@@ -25,6 +25,7 @@ from ttc.budget import Price
 from ttc.evals.axes import parameters_of, timing_key
 from ttc.evals.equal_cost import compare_at_equal_cost
 from ttc.evals.points import Series, compare_with_majority, compare_with_single, point_of
+from ttc.evals.points_economics import economics_of
 from ttc.evals.problem_groups import class_groups
 from ttc.evals.readings import Reading, readings_of
 from ttc.evals.records import UnitRecord
@@ -89,6 +90,11 @@ class RunReadings:
             self.add(unit)
         return self
 
+    @property
+    def problems(self) -> list[tuple[str, str]]:
+        """The problems so far, each as its suite's spec and the query's id."""
+        return [(suite, problem) for suite, _, problem in (key.partition("\x1f") for key in sorted(self._tags))]
+
     def summary(self, *, difficulty: Mapping[str, str] | None = None) -> Summary:
         """Sum up the run.
 
@@ -121,6 +127,7 @@ class RunReadings:
             judging=tuple(judging_of(self._meetings())),
             against_majority=tuple(with_majority),
             at_equal_cost=tuple(compare_at_equal_cost(known)),
+            economics=tuple(economics_of(series)),
         )
 
     def timings(self) -> dict[str, dict[str, float]]:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import orjson
 
+from ttc.evals.economics.findings import Economics, economics_from_json
+
 __all__ = ["Comparison", "Curve", "EqualCost", "Judging", "Point", "Summary", "summary_from_json", "summary_to_json"]
 
 
@@ -230,6 +232,9 @@ class Summary:
         classes: the groups of each tag, in the order to show them: ``{"level": ("easy", ...), "family": (...)}``.
         judging: of every configuration that compared candidates, how well it told right from wrong.
         at_equal_cost: of every strategy that chooses its own spending, beside every fixed one that costs as much.
+        economics: of each model that has a curve, on all problems, in thinking tokens: what a target accuracy costs,
+            the areas under the curves, and which points are worth running. Of several models one in dollars and one in
+            FLOPs follow, where all know them: there a curve is named ``MODEL: STRATEGY``.
     """
 
     run: Mapping[str, Any]
@@ -240,13 +245,15 @@ class Summary:
     judging: tuple[Judging, ...] = ()
     against_majority: tuple[Comparison, ...] = ()
     at_equal_cost: tuple[EqualCost, ...] = ()
+    economics: tuple[Economics, ...] = ()
 
 
 def summary_to_json(summary: Summary) -> bytes:
     """The summary as JSON: sorted keys, no time in it, so that equal stores give equal bytes."""
     data: dict[str, Any] = {f.name: getattr(summary, f.name) for f in fields(summary)}
-    if not summary.at_equal_cost:
-        del data["at_equal_cost"]  # most runs have no such strategy
+    for name in ("at_equal_cost", "economics"):
+        if not data[name]:
+            del data[name]  # most runs have no strategy that chooses its spending, some no curve
     return orjson.dumps(data, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
@@ -264,4 +271,5 @@ def summary_from_json(raw: bytes | str) -> Summary:
         judging=tuple(Judging(**j) for j in data.get("judging", ())),
         against_majority=tuple(Comparison(**c) for c in data.get("against_majority", ())),
         at_equal_cost=tuple(EqualCost(**c | {"settings": tuple(c["settings"])}) for c in data.get("at_equal_cost", ())),
+        economics=tuple(economics_from_json(e) for e in data.get("economics", ())),
     )
