@@ -9,9 +9,6 @@ from hypothesis import strategies as st
 
 from ttc.errors import ConfigurationError
 from ttc.statistics import (
-    bootstrap_difference,
-    expected_difference_se,
-    expected_se,
     holm,
     mean,
     paired_difference,
@@ -26,12 +23,6 @@ def binary(right: int, n: int) -> dict[str, list[float]]:
 def joint(both: int, only_a: int, only_b: int, neither: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     rows = [(1.0, 1.0)] * both + [(1.0, 0.0)] * only_a + [(0.0, 1.0)] * only_b + [(0.0, 0.0)] * neither
     return {str(i): [a] for i, (a, _) in enumerate(rows)}, {str(i): [b] for i, (_, b) in enumerate(rows)}
-
-
-def test_planned_standard_errors_are_the_closed_forms() -> None:
-    assert expected_se(0.8, 30) == pytest.approx(0.073, abs=5e-4)  # AIME: 7.3 points
-    assert expected_difference_se(0.7, 0.65, n=500, correlation=0.6) == pytest.approx(0.0187, abs=5e-5)
-    assert expected_difference_se(0.7, 0.65, n=500) == pytest.approx(0.0296, abs=5e-5)
 
 
 def test_a_share_has_its_binomial_error() -> None:
@@ -65,7 +56,7 @@ def test_epochs_are_no_new_problems() -> None:
     once = {str(i): [float(i % 3 == 0), float(i % 2 == 0)] for i in range(40)}
     repeated = {problem: scores * 5 for problem, scores in once.items()}
     assert mean(repeated).se == pytest.approx(mean(once).se)
-    assert mean(once).method == "t"
+    assert mean(once).method == "wilson"
     assert mean(repeated).n == 40
 
 
@@ -117,15 +108,6 @@ def test_nothing_has_no_mean() -> None:
         mean({"a": []})
 
 
-def test_the_bootstrap_agrees_with_t_and_repeats() -> None:
-    a, b = joint(60, 25, 10, 5)
-    t, drawn = paired_difference(a, b), bootstrap_difference(a, b, repetitions=4000, seed=3)
-    assert drawn == bootstrap_difference(a, b, repetitions=4000, seed=3)
-    assert drawn.se == pytest.approx(t.se, rel=0.05)
-    assert drawn.low == pytest.approx(t.low, abs=0.01)
-    assert drawn.credible == t.credible
-
-
 def test_holm_steps_down() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # the textbook's example
     assert holm([]) == []
@@ -149,21 +131,6 @@ def test_an_interval_holds_its_mean_and_stays_a_share(scores: dict[str, list[flo
     assert 0 <= m.low <= m.value + 1e-12
     assert m.value - 1e-12 <= m.high <= 1
     assert m == mean(dict(reversed(scores.items())))
-
-
-def test_nominal_intervals_cover_the_truth() -> None:
-    rng = np.random.default_rng(0)
-    truth, n, repetitions = 0.1, 60, 2000
-    covered = hits = 0
-    for _ in range(repetitions):
-        base = rng.random(n)
-        a = {str(i): [float(x < 0.6)] for i, x in enumerate(base)}
-        b = {str(i): [float(x < 0.5 if i % 2 else rng.random() < 0.5)] for i, x in enumerate(base)}
-        d, m = paired_difference(a, b), mean(a)
-        covered += d.low <= truth <= d.high
-        hits += m.low <= 0.6 <= m.high
-    assert 0.935 <= covered / repetitions <= 0.965
-    assert 0.935 <= hits / repetitions <= 0.965
 
 
 def test_problems_that_are_all_at_the_mean_claim_no_certainty():

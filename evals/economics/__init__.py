@@ -4,7 +4,7 @@ Pure functions on arrays: replayed paths in, plain numbers out. Means are taken 
 over problems; intervals resample groups of problems. Costs are realised ones, in the one unit of the pool.
 """
 
-from ttc.evals.economics.curves import CostCurve, tokens_to_target
+from ttc.evals.economics.curves import CostCurve
 from ttc.evals.economics.intervals import Interval, intervals
 from ttc.evals.economics.oracle import OracleFrontier, oracle_bin_policy
 from ttc.evals.economics.paths import Measured, Paths, PolicyResult, fixed_curve, measure
@@ -25,5 +25,4 @@ __all__ = [
     "measure",
     "oracle_bin_policy",
     "ratios_table",
-    "tokens_to_target",
 ]

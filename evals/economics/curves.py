@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf, log
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from ttc.errors import ConfigurationError
 
-__all__ = ["CostCurve", "Floats", "tokens_to_target"]
+__all__ = ["CostCurve", "Floats", "reached_cost"]
 
 Floats = NDArray[np.float64]
 NEARLY = 1e-9  # accuracies that differ by less are one: they are means of the same numbers in another order
@@ -76,10 +75,7 @@ class CostCurve:
 
         Below the first point nothing cheaper is known: it costs what the first point costs.
         """
-        cost, height = self.hull
-        if accuracy > height[-1] + NEARLY:
-            return inf
-        return float(np.interp(accuracy, height, cost))
+        return float(reached_cost(*self.hull, accuracy))
 
     def accuracy_at(self, cost: float) -> float:
         """Return the accuracy that a cost buys on the non-decreasing hull; flat behind its last point.
@@ -113,13 +109,20 @@ class CostCurve:
         return float(area.sum()) / log(high / low)
 
 
-def tokens_to_target(curves: Mapping[str, CostCurve], targets: Sequence[float]) -> dict[str, tuple[float, ...]]:
-    """Return what each curve costs at each target accuracy, interpolated on its hull; infinite where it ends below.
+def reached_cost(cost: Floats, accuracy: Floats, target: float) -> Floats:
+    """Return what a target costs on the non-decreasing hulls of many curves at once; infinite above their tops.
 
-    Raises:
-        ConfigurationError: the curves count in different units, which are never compared.
+    Args:
+        cost: by rising cost; shape (..., settings).
+        accuracy: of the same shape.
+        target: the accuracy to reach.
     """
-    units = sorted({c.unit for c in curves.values()})
-    if len(units) > 1:
-        raise ConfigurationError(f"curves in different units are not compared: {', '.join(units)}")
-    return {name: tuple(curve.interpolated_cost(t) for t in targets) for name, curve in curves.items()}
+    best = np.maximum.accumulate(accuracy, axis=-1)
+    reached = best >= target - NEARLY
+    at = np.argmax(reached, axis=-1)[..., None]
+    before = np.take_along_axis(best, np.maximum(at - 1, 0), -1)
+    since = np.argmax(accuracy >= before, axis=-1)[..., None]  # the hull leaves out what lies below it
+    start, end = np.take_along_axis(cost, since, -1), np.take_along_axis(cost, at, -1)
+    rise = np.take_along_axis(accuracy, at, -1) - before
+    part = np.where(at > 0, np.clip((target - before) / np.where(rise > 0, rise, 1), 0, 1), 1)
+    return np.where(reached.any(axis=-1), (start + part * (end - start))[..., 0], inf)

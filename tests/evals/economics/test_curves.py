@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ttc.errors import ConfigurationError
-from ttc.evals.economics import CostCurve, tokens_to_target
+from ttc.evals.economics import CostCurve
+from ttc.evals.economics.curves import reached_cost
 
 
 def curve(*points: tuple[float, float], unit: str = "tokens") -> CostCurve:
@@ -84,15 +85,21 @@ def test_an_area_below_the_first_point_or_over_nothing_is_refused(low: float, hi
         SATURATING.area_under(low, high)
 
 
-def test_tokens_to_target_by_curve() -> None:
-    found = tokens_to_target({"fixed": SATURATING, "other": curve((50, 0.61))}, [0.55, 0.61, 0.62])
-    assert found["fixed"] == pytest.approx((150, 300, 400))
-    assert found["other"] == (50, 50, inf)
+@given(st.lists(st.tuples(st.floats(1, 1e4), st.floats(0, 1)), min_size=1, max_size=8), st.floats(0, 1))
+def test_what_a_target_costs_is_the_hull_read_sideways(points: list[tuple[float, float]], target: float) -> None:
+    c = curve(*points)
+    cost = c.interpolated_cost(target)
+    assert (cost == inf) == (target > c.accuracy.max() + 1e-9)
+    if cost < inf:
+        assert c.hull[0][0] <= cost <= c.hull[0][-1]
+        assert c.accuracy_at(cost) == pytest.approx(max(target, c.hull[1][0]), abs=1e-6)
 
 
-def test_units_are_not_mixed() -> None:
-    with pytest.raises(ConfigurationError, match="units"):
-        tokens_to_target({"a": SATURATING, "b": curve((1, 0.5), unit="dollars")}, [0.5])
+def test_many_curves_are_read_at_once() -> None:
+    cost = np.array([[1.0, 2.0, 4.0], [1.0, 2.0, 4.0], [1.0, 2.0, 4.0]])
+    accuracy = np.array([[0.2, 0.4, 0.6], [0.5, 0.4, 0.7], [0.1, 0.2, 0.3]])
+    assert reached_cost(cost, accuracy, 0.5).tolist() == pytest.approx([3, 1, inf])
+    assert reached_cost(cost, accuracy, 0.6).tolist() == pytest.approx([4, 2.5, inf])  # a dip is left out
 
 
 def test_a_curve_has_points() -> None:
