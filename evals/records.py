@@ -9,13 +9,14 @@ from typing import Any
 
 import orjson
 
-from ttc.types import Candidate, Checkpoint, Outcome, Request, Sample, Usage
+from ttc.types import Candidate, Checkpoint, ForcedAnswer, Outcome, Request, Sample, Usage
 
 __all__ = [
     "Meetings",
     "UnitRecord",
     "outcome_from_json",
     "outcome_to_json",
+    "request_from_json",
     "request_to_json",
     "sample_from_json",
     "sample_to_json",
@@ -104,6 +105,34 @@ def request_to_json(request: Request) -> bytes:
             **({"until": request.until} if request.until else {}),
         },
         option=orjson.OPT_NON_STR_KEYS,
+    )
+
+
+def request_from_json(
+    asked: Mapping[str, Any], *, kind: str = "generate", index: int = 0, seed: int = 0, model: str = ""
+) -> Request:
+    """Make the request again that :func:`request_to_json` wrote, at a position.
+
+    What a store does not keep is not in it: a rule that watched it, and whether a text that was cut off held an answer
+    already. It is taken to hold one, so that no answer is forced out of it.
+    """
+    force = asked["force"]
+    return Request(
+        messages=tuple(asked["messages"]),
+        max_tokens=asked["max_tokens"],
+        kind=kind,
+        index=index,
+        seed=seed,
+        n=asked["n"],
+        temperature=asked["temperature"],
+        top_p=asked["top_p"],
+        choices=tuple(asked["choices"]),
+        until=tuple(asked.get("until") or ()),
+        continue_final=asked["continue_final"],
+        thinking_tokens=asked["thinking_tokens"],
+        force=ForcedAnswer(force["cue"], force["max_tokens"], lambda _: True) if force else None,
+        model=model,
+        extra=asked["extra"],
     )
 
 

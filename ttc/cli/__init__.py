@@ -21,6 +21,7 @@ from ttc.cli.pool import pool_app
 from ttc.cli.printable import printable
 from ttc.cli.record import record_command
 from ttc.cli.report import report
+from ttc.cli.reproduce import reproduce_command
 from ttc.cli.solve import solve_command
 from ttc.cli.tune import tune_command
 from ttc.cli.up import up
@@ -61,6 +62,7 @@ app.command("eval")(eval_command)
 app.command("record")(record_command)
 app.add_typer(pool_app)
 app.command("report")(report)
+app.command("reproduce")(reproduce_command)
 app.command("export")(export_command)
 app.command("learn")(learn)
 app.command("tune")(tune_command)
