@@ -24,7 +24,9 @@ from ttc.evals.run_directory import lock, refuse_network_disk, resolve, write_fi
 from ttc.evals.store_schema import SCHEMA, UNDECIDED, UNIT_COLUMNS, connect, marks, migrate, saying_what_is_wrong
 from ttc.evals.stored_records import (
     KeptCall,
+    Paid,
     read_calls,
+    read_paid,
     read_requests,
     read_superseded,
     read_times,
@@ -36,8 +38,10 @@ from ttc.types import Request, Sample
 
 __all__ = [
     "KeptCall",
+    "Paid",
     "Store",
     "read_calls",
+    "read_paid",
     "read_requests",
     "read_superseded",
     "read_times",
@@ -47,7 +51,10 @@ __all__ = [
     "write_file",
 ]
 
-_CALL = "key, logprobs, content, query, kind, strategy, seed, position, finish, sample, time, model, unit, source"
+_CALL = (
+    "key, logprobs, content, query, kind, strategy, seed, position, finish, sample, time, model, unit, source, "
+    "prompt_tokens, generated_tokens, latency, attempts"
+)
 
 
 class Store:
@@ -128,7 +135,9 @@ class Store:
         content, logprobs, now = request.content(), request.logprobs or 0, time.time()
         row = key if replay else f"{key}:{sample.finish}:{time.time_ns()}"
         values = (row, logprobs, content, query, request.kind, strategy, request.seed, request.index, sample.finish)
+        used = sample.usage
         values += (sample_to_json(sample), now, model, unit, source)
+        values += (used.prompt_tokens, used.generated, sample.latency, sample.attempts)
         await self._commits.write(
             ("INSERT OR IGNORE INTO requests VALUES (?, ?)", (content, request_to_json(request))),
             (f"INSERT OR IGNORE INTO calls ({_CALL}) VALUES ({marks(len(values))})", values),

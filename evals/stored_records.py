@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from ttc.types import Sample
 
 __all__ = [
     "KeptCall",
+    "Paid",
     "read_calls",
+    "read_paid",
     "read_requests",
     "read_superseded",
     "read_times",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 _UNITS = "key, suite, problem, tags, epoch, strategy, spec, setting, prefix, outcome, correct, checkpoints_correct"
+_KINDS = ("prompt", "reasoning", "answer")
 _ASKED = "CAST(request AS TEXT)"
 _PART = f"json_extract({_ASKED}, '$.until') IS NOT NULL OR json_extract({_ASKED}, '$.continue_final')"
 
@@ -94,6 +97,49 @@ def read_calls(directory: Path, *, kind: str) -> list[KeptCall]:
             (kind,),
         )
         return [KeptCall(query, of, sample_from_json(raw), bool(part), key) for query, of, raw, part, key, _ in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What the calls of one model were, as they were paid: whatever several strategies shared counts once.
+
+    Attributes:
+        calls: that the model answered, or failed to.
+        prompt_tokens: of those.
+        generated_tokens: of those.
+        cached: further calls, which the response cache answered.
+    """
+
+    calls: int
+    prompt_tokens: int
+    generated_tokens: int
+    cached: int = 0
+
+
+def read_paid(directory: Path) -> dict[str, Paid]:
+    """Sum up what the calls of a run cost, by model; under "" those of before models were kept with calls.
+
+    Raises:
+        RunError: there is no run, or it is damaged or of another version.
+    """
+    with reading(directory) as (connection, version):
+        if version < 4:
+            usage = [f"json_extract(CAST(sample AS TEXT), '$.usage.{kind}_tokens')" for kind in _KINDS]
+            row = connection.execute(
+                f"SELECT count(*), total({usage[0]}), total({usage[1]} + {usage[2]}) FROM calls"
+            ).fetchone()
+            return {"": Paid(row[0], int(row[1]), int(row[2]))} if row[0] else {}
+        found: dict[str, Paid] = {}
+        for model, source, calls, prompt, generated in connection.execute(
+            "SELECT model, source, count(*), total(prompt_tokens), total(generated_tokens) FROM calls "
+            "GROUP BY model, source"
+        ):
+            known = found.get(model, Paid(0, 0, 0))
+            if source == "cache":
+                found[model] = replace(known, cached=calls)
+            else:
+                found[model] = replace(known, calls=calls, prompt_tokens=int(prompt), generated_tokens=int(generated))
+        return found
 
 
 def read_requests(directory: Path) -> dict[str, dict[str, Any]]:

@@ -25,7 +25,7 @@ from ttc.evals.records import (
     sample_from_json,
     sample_to_json,
 )
-from ttc.evals.store import FILE, Store, read_superseded, read_units, resolve, stream_units, write_file
+from ttc.evals.store import FILE, Paid, Store, read_paid, read_superseded, read_units, resolve, stream_units, write_file
 from ttc.types import Candidate, Checkpoint, Outcome, Request, Sample, Usage
 
 pytestmark = pytest.mark.anyio
@@ -230,7 +230,9 @@ async def test_another_version_is_refused(tmp_path: Path) -> None:
 
 
 OLDER = {  # what takes a store back to a version
-    3: "ALTER TABLE calls DROP COLUMN model; ALTER TABLE calls DROP COLUMN unit; ALTER TABLE calls DROP COLUMN source;"
+    3: "DROP INDEX costs; ALTER TABLE calls DROP COLUMN prompt_tokens; ALTER TABLE calls DROP COLUMN generated_tokens;"
+    "ALTER TABLE calls DROP COLUMN latency; ALTER TABLE calls DROP COLUMN attempts;"
+    "ALTER TABLE calls DROP COLUMN model; ALTER TABLE calls DROP COLUMN unit; ALTER TABLE calls DROP COLUMN source;"
     "DROP TABLE superseded;",
     2: "ALTER TABLE units DROP COLUMN model;",
     1: "ALTER TABLE units DROP COLUMN meetings;",
@@ -243,7 +245,8 @@ async def test_a_store_of_an_older_version_is_read_and_written_on(tmp_path: Path
         await store.add_unit(
             replace(unit("u"), model="small", meetings=Meetings(compared=1, decisive=1, right_points=1, first_points=0))
         )
-        await store.add_call("k", request(), Sample(text="42"), query="q", strategy="single")
+        paid = Sample(text="42", usage=Usage(9, 0, 5, 2), latency=1.5, attempts=2)
+        await store.add_call("k", request(), paid, query="q", strategy="single")
         await store.add_call("k2", request(1), Sample(finish="failed"), query="q", strategy="single", replay=False)
     old = sqlite3.connect(tmp_path / FILE)
     for to in range(3, version - 1, -1):
@@ -254,9 +257,11 @@ async def test_a_store_of_an_older_version_is_read_and_written_on(tmp_path: Path
     (read,) = read_units(tmp_path)
     assert (read.model, read.meetings is None) == ("small" if version > 2 else "", version < 2)
     assert read_superseded(tmp_path) == []
+    assert read_paid(tmp_path) == {"": Paid(2, 9, 7)}
     assert (tmp_path / FILE).read_bytes() == before  # reading changes nothing
     with Store(tmp_path) as store:
-        assert store.call("k") == Sample(text="42")
+        assert store.call("k") == paid
+        assert read_paid(tmp_path) == {"": Paid(2, 9, 7)}
         assert store.failed_units() == ["u"]
         await store.add_unit(replace(unit("v"), model="large", problem="other"))
         await store.add_call("k3", request(2), Sample(text="43"), model="large", unit="v")
@@ -303,11 +308,25 @@ async def test_every_call_is_kept_with_what_it_was_and_who_asked(tmp_path: Path)
             source="cache",
         )
     rows = sqlite3.connect(tmp_path / FILE)
-    found = rows.execute("SELECT query, strategy, unit, model, source, kind, seed, position FROM calls").fetchall()
+    found = rows.execute(
+        "SELECT query, strategy, unit, model, source, kind, seed, position, prompt_tokens, generated_tokens, latency, "
+        "attempts FROM calls"
+    ).fetchall()
     kept = sample_from_json(rows.execute("SELECT sample FROM calls").fetchone()[0])
     rows.close()
-    assert found == [("q", "single", "u", "small", "cache", "judge", 100, 0)]
+    assert found == [("q", "single", "u", "small", "cache", "judge", 100, 0, 9, 7, 1.5, 3)]
     assert (kept.usage, kept.latency, kept.attempts, kept.seed) == (Usage(9, 3, 5, 2), 1.5, 3, 100)
+
+
+async def test_what_was_paid_is_summed_up_by_model_and_what_the_cache_answered_apart(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        assert read_paid(tmp_path) == {}
+        for i, (model, source) in enumerate([("a", ""), ("a", ""), ("a", "cache"), ("b", "cache")]):
+            sample = Sample(text="42", usage=Usage(10, 3, 2, i))
+            await store.add_call(f"k{i}", request(i), sample, model=model, source=source)
+        failed = Sample(finish="failed", usage=Usage(5))
+        await store.add_call("k9", request(9), failed, model="a", replay=False)
+    assert read_paid(tmp_path) == {"a": Paid(3, 25, 5, cached=1), "b": Paid(0, 0, 0, cached=1)}
 
 
 async def test_a_store_that_was_never_begun_is_said_to_be_empty(tmp_path: Path) -> None:
