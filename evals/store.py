@@ -53,7 +53,7 @@ __all__ = [
 
 _CALL = (
     "key, logprobs, content, query, kind, strategy, seed, position, finish, sample, time, model, unit, source, "
-    "prompt_tokens, generated_tokens, latency, attempts"
+    "prompt_tokens, cached_tokens, generated_tokens, latency, attempts"
 )
 
 
@@ -137,7 +137,7 @@ class Store:
         values = (row, logprobs, content, query, request.kind, strategy, request.seed, request.index, sample.finish)
         used = sample.usage
         values += (sample_to_json(sample), now, model, unit, source)
-        values += (used.prompt_tokens, used.generated, sample.latency, sample.attempts)
+        values += (used.prompt_tokens, used.cached_tokens, used.generated, sample.latency, sample.attempts)
         await self._commits.write(
             ("INSERT OR IGNORE INTO requests VALUES (?, ?)", (content, request_to_json(request))),
             (f"INSERT OR IGNORE INTO calls ({_CALL}) VALUES ({marks(len(values))})", values),

@@ -28,7 +28,7 @@ _UNIT = """suite TEXT NOT NULL, problem TEXT NOT NULL, tags TEXT NOT NULL, epoch
     correct INTEGER NOT NULL, checkpoints_correct TEXT NOT NULL, time REAL NOT NULL, meetings TEXT,
     model TEXT NOT NULL DEFAULT ''"""
 _SUPERSEDED = f"CREATE TABLE IF NOT EXISTS superseded (key TEXT NOT NULL, {_UNIT}, superseded REAL NOT NULL)"
-_COSTS = "CREATE INDEX IF NOT EXISTS costs ON calls (model, source, prompt_tokens, generated_tokens)"
+_COSTS = "CREATE INDEX IF NOT EXISTS costs ON calls (model, source, prompt_tokens, cached_tokens, generated_tokens)"
 _SAMPLE = "CAST(sample AS TEXT)"
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -37,7 +37,8 @@ CREATE TABLE IF NOT EXISTS calls (
     key TEXT NOT NULL, logprobs INTEGER NOT NULL, content TEXT NOT NULL, query TEXT NOT NULL, kind TEXT NOT NULL,
     strategy TEXT NOT NULL, seed INTEGER NOT NULL, position INTEGER NOT NULL, finish TEXT NOT NULL,
     sample BLOB NOT NULL, time REAL NOT NULL, model TEXT NOT NULL DEFAULT '', unit TEXT NOT NULL DEFAULT '',
-    source TEXT NOT NULL DEFAULT '', prompt_tokens INTEGER, generated_tokens INTEGER, latency REAL, attempts INTEGER,
+    source TEXT NOT NULL DEFAULT '', prompt_tokens INTEGER, cached_tokens INTEGER, generated_tokens INTEGER,
+    latency REAL, attempts INTEGER,
     UNIQUE (key, logprobs));
 {_COSTS};
 CREATE TABLE IF NOT EXISTS units (key TEXT PRIMARY KEY, {_UNIT});
@@ -49,9 +50,11 @@ _UPGRADES = {  # to each version from the one before it
     4: "ALTER TABLE calls ADD COLUMN model TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE calls ADD COLUMN unit TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE calls ADD COLUMN source TEXT NOT NULL DEFAULT '';"
-    "ALTER TABLE calls ADD COLUMN prompt_tokens INTEGER; ALTER TABLE calls ADD COLUMN generated_tokens INTEGER;"
+    "ALTER TABLE calls ADD COLUMN prompt_tokens INTEGER; ALTER TABLE calls ADD COLUMN cached_tokens INTEGER;"
+    "ALTER TABLE calls ADD COLUMN generated_tokens INTEGER;"
     "ALTER TABLE calls ADD COLUMN latency REAL; ALTER TABLE calls ADD COLUMN attempts INTEGER;"
     f"UPDATE calls SET prompt_tokens = json_extract({_SAMPLE}, '$.usage.prompt_tokens'), "
+    f"cached_tokens = json_extract({_SAMPLE}, '$.usage.cached_tokens'), "
     f"generated_tokens = json_extract({_SAMPLE}, '$.usage.reasoning_tokens') "
     f"+ json_extract({_SAMPLE}, '$.usage.answer_tokens'), "
     f"latency = json_extract({_SAMPLE}, '$.latency'), attempts = json_extract({_SAMPLE}, '$.attempts');"

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _UNITS = "key, suite, problem, tags, epoch, strategy, spec, setting, prefix, outcome, correct, checkpoints_correct"
-_KINDS = ("prompt", "reasoning", "answer")
+_KINDS = ("prompt_tokens", "cached_tokens", "reasoning_tokens", "answer_tokens")
 _ASKED = "CAST(request AS TEXT)"
 _PART = f"json_extract({_ASKED}, '$.until') IS NOT NULL OR json_extract({_ASKED}, '$.continue_final')"
 
@@ -105,15 +105,17 @@ class Paid:
 
     Attributes:
         calls: that the model answered, or failed to.
-        prompt_tokens: of those.
+        prompt_tokens: of those, the cached ones among them.
+        cached_tokens: prompt tokens that the server's prefix cache answered.
         generated_tokens: of those.
-        cached: further calls, which the response cache answered.
+        answered_by_cache: further calls, which the response cache answered.
     """
 
     calls: int
     prompt_tokens: int
+    cached_tokens: int
     generated_tokens: int
-    cached: int = 0
+    answered_by_cache: int = 0
 
 
 def read_paid(directory: Path) -> dict[str, Paid]:
@@ -124,21 +126,25 @@ def read_paid(directory: Path) -> dict[str, Paid]:
     """
     with reading(directory) as (connection, version):
         if version < 4:
-            usage = [f"json_extract(CAST(sample AS TEXT), '$.usage.{kind}_tokens')" for kind in _KINDS]
+            prompt, prefix, thoughts, text = (
+                f"json_extract(CAST(sample AS TEXT), '$.usage.{kind}')" for kind in _KINDS
+            )
             row = connection.execute(
-                f"SELECT count(*), total({usage[0]}), total({usage[1]} + {usage[2]}) FROM calls"
+                f"SELECT count(*), total({prompt}), total({prefix}), total({thoughts} + {text}) FROM calls"
             ).fetchone()
-            return {"": Paid(row[0], int(row[1]), int(row[2]))} if row[0] else {}
+            return {"": Paid(*map(int, row))} if row[0] else {}
         found: dict[str, Paid] = {}
-        for model, source, calls, prompt, generated in connection.execute(
-            "SELECT model, source, count(*), total(prompt_tokens), total(generated_tokens) FROM calls "
-            "GROUP BY model, source"
+        for model, source, *sums in connection.execute(
+            "SELECT model, source, count(*), total(prompt_tokens), total(cached_tokens), total(generated_tokens) "
+            "FROM calls GROUP BY model, source"
         ):
-            known = found.get(model, Paid(0, 0, 0))
-            if source == "cache":
-                found[model] = replace(known, cached=calls)
-            else:
-                found[model] = replace(known, calls=calls, prompt_tokens=int(prompt), generated_tokens=int(generated))
+            known = found.get(model, Paid(0, 0, 0, 0))
+            calls, prompt, prefix, generated = map(int, sums)
+            found[model] = (
+                replace(known, answered_by_cache=calls)
+                if source == "cache"
+                else Paid(calls, prompt, prefix, generated, known.answered_by_cache)
+            )
         return found
 
 

@@ -231,6 +231,7 @@ async def test_another_version_is_refused(tmp_path: Path) -> None:
 
 OLDER = {  # what takes a store back to a version
     3: "DROP INDEX costs; ALTER TABLE calls DROP COLUMN prompt_tokens; ALTER TABLE calls DROP COLUMN generated_tokens;"
+    "ALTER TABLE calls DROP COLUMN cached_tokens;"
     "ALTER TABLE calls DROP COLUMN latency; ALTER TABLE calls DROP COLUMN attempts;"
     "ALTER TABLE calls DROP COLUMN model; ALTER TABLE calls DROP COLUMN unit; ALTER TABLE calls DROP COLUMN source;"
     "DROP TABLE superseded;",
@@ -245,7 +246,7 @@ async def test_a_store_of_an_older_version_is_read_and_written_on(tmp_path: Path
         await store.add_unit(
             replace(unit("u"), model="small", meetings=Meetings(compared=1, decisive=1, right_points=1, first_points=0))
         )
-        paid = Sample(text="42", usage=Usage(9, 0, 5, 2), latency=1.5, attempts=2)
+        paid = Sample(text="42", usage=Usage(9, 3, 5, 2), latency=1.5, attempts=2)
         await store.add_call("k", request(), paid, query="q", strategy="single")
         await store.add_call("k2", request(1), Sample(finish="failed"), query="q", strategy="single", replay=False)
     old = sqlite3.connect(tmp_path / FILE)
@@ -257,11 +258,11 @@ async def test_a_store_of_an_older_version_is_read_and_written_on(tmp_path: Path
     (read,) = read_units(tmp_path)
     assert (read.model, read.meetings is None) == ("small" if version > 2 else "", version < 2)
     assert read_superseded(tmp_path) == []
-    assert read_paid(tmp_path) == {"": Paid(2, 9, 7)}
+    assert read_paid(tmp_path) == {"": Paid(2, 9, 3, 7)}
     assert (tmp_path / FILE).read_bytes() == before  # reading changes nothing
     with Store(tmp_path) as store:
         assert store.call("k") == paid
-        assert read_paid(tmp_path) == {"": Paid(2, 9, 7)}
+        assert read_paid(tmp_path) == {"": Paid(2, 9, 3, 7)}
         assert store.failed_units() == ["u"]
         await store.add_unit(replace(unit("v"), model="large", problem="other"))
         await store.add_call("k3", request(2), Sample(text="43"), model="large", unit="v")
@@ -309,12 +310,12 @@ async def test_every_call_is_kept_with_what_it_was_and_who_asked(tmp_path: Path)
         )
     rows = sqlite3.connect(tmp_path / FILE)
     found = rows.execute(
-        "SELECT query, strategy, unit, model, source, kind, seed, position, prompt_tokens, generated_tokens, latency, "
+        "SELECT query, strategy, unit, model, source, kind, seed, position, prompt_tokens, cached_tokens, generated_tokens, latency, "
         "attempts FROM calls"
     ).fetchall()
     kept = sample_from_json(rows.execute("SELECT sample FROM calls").fetchone()[0])
     rows.close()
-    assert found == [("q", "single", "u", "small", "cache", "judge", 100, 0, 9, 7, 1.5, 3)]
+    assert found == [("q", "single", "u", "small", "cache", "judge", 100, 0, 9, 3, 7, 1.5, 3)]
     assert (kept.usage, kept.latency, kept.attempts, kept.seed) == (Usage(9, 3, 5, 2), 1.5, 3, 100)
 
 
@@ -326,7 +327,10 @@ async def test_what_was_paid_is_summed_up_by_model_and_what_the_cache_answered_a
             await store.add_call(f"k{i}", request(i), sample, model=model, source=source)
         failed = Sample(finish="failed", usage=Usage(5))
         await store.add_call("k9", request(9), failed, model="a", replay=False)
-    assert read_paid(tmp_path) == {"a": Paid(3, 25, 5, cached=1), "b": Paid(0, 0, 0, cached=1)}
+    assert read_paid(tmp_path) == {
+        "a": Paid(3, 25, 6, 5, answered_by_cache=1),
+        "b": Paid(0, 0, 0, 0, answered_by_cache=1),
+    }
 
 
 async def test_a_store_that_was_never_begun_is_said_to_be_empty(tmp_path: Path) -> None:
