@@ -138,39 +138,41 @@ def paired_difference(
 ) -> Difference:
     """Compare two strategies on the problems that both have: the mean difference with a paired interval.
 
-    Each problem counts once, as the difference of its two means over epochs; see :func:`difference_interval`. Where all
-    differences are equal, the interval bounds the share of problems that could still differ, as far as they can: by
-    Wilson around no difference, else exactly, so that it excludes zero no sooner than a sign test does.
+    Each problem counts once, as the difference of its two means over epochs; see :func:`difference_interval`.
 
     Raises:
         ConfigurationError: no common problem.
     """
     d = _differences(a, b)
     n, value = len(d), float(d.mean())
-    if bool(np.all(d == d[0])):
-        if value == 0:
-            z2 = _normal(level) ** 2
-            return Difference(0.0, 0.0, -z2 / (n + z2), z2 / (n + z2), n, 1.0, "wilson")
-        share = 1 - ((1 - level) / 2) ** (1 / n)
-        low, high = value - share * (value + 1), value + share * (1 - value)
-        p = min(1.0, 2.0 ** (1 - n))  # a sign test: all n point the same way
-        return Difference(value, 0.0, low, high, n, p, "exact")
-    centre, se = _with_a_doubt(d)
-    low, high = difference_interval(d, level=level)
-    p = 1 - t_mass(abs(float(centre)) / float(se), n - 1)
-    return Difference(value, float(d.std(ddof=1)) / sqrt(n), float(low), float(high), n, p, "t")
+    low, high = map(float, difference_interval(d, level=level))
+    if not bool(np.all(d == d[0])):
+        centre, se = map(float, _with_a_doubt(d))
+        return Difference(value, float(d.std(ddof=1)) / sqrt(n), low, high, n, 1 - t_mass(abs(centre) / se, n - 1), "t")
+    if value == 0:
+        return Difference(0.0, 0.0, low, high, n, 1.0, "wilson")
+    return Difference(value, 0.0, low, high, n, min(1.0, 2.0 ** (1 - n)), "exact")  # a sign test: all point one way
 
 
 def difference_interval(d: Floats, *, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Return the intervals of mean differences over problems; ``d`` has shape (..., problems), two at the least.
+    """Return the intervals of mean differences over problems; ``d`` has shape (..., problems).
 
     Student's t, with half a problem added that speaks for either side: few problems differ where two strategies share
     their luck, and t alone then covers too seldom (in the manner of D. G. Bonett and R. M. Price 2012, who add a whole
     one). What is added differs as much as those that do, so that shares over epochs are not drowned.
+
+    Where all differences are equal, the interval bounds the share of problems that could still differ, as far as they
+    can: by Wilson around no difference, else exactly, so that it excludes zero no sooner than a sign test does.
     """
+    n, value = d.shape[-1], d[..., 0]
     centre, se = _with_a_doubt(d)
-    half = t_quantile(level, d.shape[-1] - 1) * se
-    return centre - half, centre + half
+    half = t_quantile(level, max(n - 1, 1)) * se
+    share = 1 - ((1 - level) / 2) ** (1 / n)
+    bound = _normal(level) ** 2 / (n + _normal(level) ** 2)
+    alike = (d == d[..., :1]).all(axis=-1)
+    low = np.where(value == 0, -bound, value - share * (value + 1))
+    high = np.where(value == 0, bound, value + share * (1 - value))
+    return np.where(alike, low, centre - half), np.where(alike, high, centre + half)
 
 
 def _with_a_doubt(d: Floats) -> tuple[Floats, Floats]:

@@ -22,7 +22,7 @@ class CostCurve:
     """Points of accuracy and mean realised cost, in any order.
 
     Between two points lies what choosing one of them by lot gives, query by query: accuracy is linear in cost. Fixed-N
-    curves saturate and may fall; the non-decreasing hull is what one would run, the best point that costs no more.
+    curves saturate and may fall; the non-decreasing hull is what one would run, the best that costs no more.
 
     Attributes:
         settings: what each point is called, ``8`` of N=8.
@@ -53,12 +53,25 @@ class CostCurve:
 
     @cached_property
     def hull(self) -> tuple[Floats, Floats]:
-        """Costs and accuracies of the points that are better than all that cost no more, by cost."""
+        """Costs and accuracies of the corners of the non-decreasing hull, by cost.
+
+        Where a point falls behind a cheaper one the hull stays level, until the curve comes up to it again: so it moves
+        little where accuracies do, whatever point is the best by a hair.
+        """
         order = np.lexsort((-self.accuracy, self.cost))
         cost, accuracy = self.cost[order], self.accuracy[order]
-        before = np.concatenate([[-inf], np.maximum.accumulate(accuracy)[:-1]])
-        kept = accuracy > before + NEARLY
-        return cost[kept], accuracy[kept]
+        corners = [(float(cost[0]), float(accuracy[0]))]
+        last = 0
+        for i in range(1, len(cost)):
+            best = corners[-1][1]
+            if accuracy[i] > best + NEARLY:
+                if last < i - 1:
+                    part = (best - accuracy[i - 1]) / (accuracy[i] - accuracy[i - 1])
+                    corners.append((float(cost[i - 1] + part * (cost[i] - cost[i - 1])), best))
+                corners.append((float(cost[i]), float(accuracy[i])))
+                last = i
+        costs, heights = np.array(corners).T
+        return costs, heights
 
     def cheapest(self, accuracy: float) -> str | None:
         """Return the cheapest setting that reaches an accuracy; None if none does."""
@@ -103,26 +116,26 @@ class CostCurve:
         inside = (costs > low) & (costs < high)
         x = np.concatenate([[low], costs[inside], [high]])
         y = np.concatenate([[first], height[inside], [self.accuracy_at(high)]])
-        slope = np.diff(y) / np.diff(x)
+        width = np.diff(x)
+        slope = np.diff(y) / np.where(width > 0, width, 1)
         start = y[:-1] - slope * x[:-1]  # accuracy is start + slope * cost between two points
-        area = start * np.log(x[1:] / x[:-1]) + slope * np.diff(x)
+        area = start * np.log(x[1:] / x[:-1]) + slope * width
         return float(area.sum()) / log(high / low)
 
 
 def reached_cost(cost: Floats, accuracy: Floats, target: float) -> Floats:
-    """Return what a target costs on the non-decreasing hulls of many curves at once; infinite above their tops.
+    """Return what a target costs where many curves first come up to it; infinite above their tops.
 
     Args:
         cost: by rising cost; shape (..., settings).
         accuracy: of the same shape.
         target: the accuracy to reach.
     """
-    best = np.maximum.accumulate(accuracy, axis=-1)
-    reached = best >= target - NEARLY
+    reached = accuracy >= target - NEARLY
     at = np.argmax(reached, axis=-1)[..., None]
-    before = np.take_along_axis(best, np.maximum(at - 1, 0), -1)
-    since = np.argmax(accuracy >= before, axis=-1)[..., None]  # the hull leaves out what lies below it
-    start, end = np.take_along_axis(cost, since, -1), np.take_along_axis(cost, at, -1)
-    rise = np.take_along_axis(accuracy, at, -1) - before
-    part = np.where(at > 0, np.clip((target - before) / np.where(rise > 0, rise, 1), 0, 1), 1)
-    return np.where(reached.any(axis=-1), (start + part * (end - start))[..., 0], inf)
+    before = np.maximum(at - 1, 0)
+    start, below = np.take_along_axis(cost, before, -1), np.take_along_axis(accuracy, before, -1)
+    rise = np.take_along_axis(accuracy, at, -1) - below
+    part = np.clip((target - below) / np.where(rise > 0, rise, 1), 0, 1)
+    found = start + part * (np.take_along_axis(cost, at, -1) - start)
+    return np.where(reached.any(axis=-1), found[..., 0], inf)
