@@ -310,8 +310,8 @@ async def test_every_call_is_kept_with_what_it_was_and_who_asked(tmp_path: Path)
         )
     rows = sqlite3.connect(tmp_path / FILE)
     found = rows.execute(
-        "SELECT query, strategy, unit, model, source, kind, seed, position, prompt_tokens, cached_tokens, generated_tokens, latency, "
-        "attempts FROM calls"
+        "SELECT query, strategy, unit, model, source, kind, seed, position, prompt_tokens, cached_tokens, "
+        "generated_tokens, latency, attempts FROM calls"
     ).fetchall()
     kept = sample_from_json(rows.execute("SELECT sample FROM calls").fetchone()[0])
     rows.close()

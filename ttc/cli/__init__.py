@@ -22,6 +22,7 @@ from ttc.cli.printable import printable
 from ttc.cli.record import record_command
 from ttc.cli.report import report
 from ttc.cli.reproduce import reproduce_command
+from ttc.cli.runs import runs_command
 from ttc.cli.solve import solve_command
 from ttc.cli.tune import tune_command
 from ttc.cli.up import up
@@ -63,6 +64,7 @@ app.command("record")(record_command)
 app.add_typer(pool_app)
 app.command("report")(report)
 app.command("reproduce")(reproduce_command)
+app.command("runs")(runs_command)
 app.command("export")(export_command)
 app.command("learn")(learn)
 app.command("tune")(tune_command)
