@@ -123,7 +123,7 @@ def test_estimates_that_sort_problems_are_of_fits_on_others(votes: Bench, monkey
     kept: list[Any] = []
     monkeypatch.setattr(Bench, "fit_estimator", fits)
     monkeypatch.setattr(Bench, "estimates", estimates)
-    found = fit(votes, votes.problem < 45, 1e-5, Settings(probe=2, learned=False))
+    found = fit(votes, votes.problem < 45, 1e-5, Settings(estimator="probe", probe=2, learned=False))
     assert len(asked) == 3
     assert all(not learned & tried for learned, tried in asked)
     assert set().union(*(tried for _, tried in asked)) == set(range(45))

@@ -49,7 +49,7 @@ class Settings:
         seed: of the folds.
     """
 
-    estimator: Literal["none", "prompt", "probe", "verifier"] = "probe"
+    estimator: Literal["none", "prompt", "probe", "verifier"] = "none"
     probe: int = 4
     bins: int = 5
     learned: bool = True

@@ -40,7 +40,7 @@ async def test_where_most_compute_goes_to_hopeless_problems_the_cost_is_near_tha
     benchmark_module: Modules, seed: int
 ) -> None:
     efficiency, populations = benchmark_module("efficiency"), benchmark_module("populations")
-    case = efficiency.simulated(populations.aime_like(500, 16, seed=seed), orders=2)
+    case = efficiency.simulated(populations.aime_like(600, 16, seed=seed), orders=4)
     found = (await efficiency.solve_case(case, repetitions=20)).verdicts[-1]
     assert found.ratio_full.value >= 2
     assert found.ratio_oracle.value <= 1.5
