@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 
 from ttc.errors import MissingExtra
 
-__all__ = ["FAINT", "GRID", "INK", "PALETTE", "Style", "figure_of", "save", "svg_text"]
+__all__ = ["FAINT", "GRID", "INK", "PALETTE", "Style", "figure_of", "one_line", "plain", "save", "svg_text"]
 
 INK, FAINT, GRID = "#1f2328", "#6b7280", "#e3e6ea"
 
@@ -50,6 +51,16 @@ class Style:
 _NO_DATES = {"Date": None, "Creator": None}
 
 
+def one_line(text: str) -> str:
+    """Return a text of anybody's in one line, without signs that cannot be seen or that turn the writing round."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def plain(text: str) -> str:
+    """Return a text of anybody's as matplotlib has to be given it to draw it as it is: a dollar sign opens no maths."""
+    return one_line(text).replace("$", r"\$")
+
+
 @contextmanager
 def figure_of(width: float, height: float) -> Generator[Any]:
     """Open a figure of so many inches under our own settings, without touching pyplot or the user's backend.
@@ -66,7 +77,10 @@ def figure_of(width: float, height: float) -> Generator[Any]:
     with matplotlib.style.context(["default", _SETTINGS]):
         figure = Figure(figsize=(width, height), dpi=100)
         FigureCanvasAgg(figure)
-        yield figure
+        with warnings.catch_warnings():
+            # A name may hold signs that the font has not: they are drawn as boxes.
+            warnings.filterwarnings("ignore", message=r"Glyph \d+")
+            yield figure
 
 
 def svg_text(figure: Any) -> str:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ttc.evals.canvas import INK, PALETTE, figure_of, save, svg_text
+from ttc.evals.canvas import INK, PALETTE, figure_of, one_line, plain, save, svg_text
+from ttc.evals.strategy_looks import short_names
 
 if TYPE_CHECKING:
     from ttc.evals.summary import Point, Summary
@@ -53,6 +54,7 @@ def kinds_of(points: Sequence[Point]) -> list[str]:
 def _cost_figure(summary: Summary) -> Generator[Any]:
     points = final_points(summary)
     names = kinds_of(points)
+    scale = max((sum(p.kinds.values()) for p in points), default=0.0)
     spare = [c for c in PALETTE if c not in _KINDS.values()]
     colours = {k: _KINDS.get(k, spare[i % len(spare)]) for i, k in enumerate(names)}
     with figure_of(9.6, 1.5 + 0.36 * len(points)) as figure:
@@ -61,19 +63,29 @@ def _cost_figure(summary: Summary) -> Generator[Any]:
         rows = range(len(points))
         for kind in names:
             widths = [p.kinds.get(kind, 0.0) for p in points]
-            ax.barh(rows, widths, left=left, height=0.66, color=colours[kind], label=kind)
+            ax.barh(rows, widths, left=left, height=0.66, color=colours[kind], label=plain(kind))
             left = [a + b for a, b in zip(left, widths, strict=True)]
         for row, end, point in zip(rows, left, points, strict=True):
             ax.annotate(
                 f"{end:,.0f} tokens, {point.accuracy:.0%} right", (end, row), xytext=(6, 0),
                 textcoords="offset points", va="center", color=INK, fontsize=9.5,
             )  # fmt: skip
-        ax.set_yticks(rows, [" ".join(filter(None, (p.strategy, p.setting))) for p in points])
+        ax.set_yticks(rows, _labels(points))
         ax.invert_yaxis()
         ax.grid(visible=False, axis="y")
         ax.tick_params(axis="y", length=0)
-        ax.set_xlim(0, max([*left, 1.0]) * 1.3)
+        ax.set_xlim(0, (scale or 1.0) * 1.3)
         ax.set_xlabel("generated tokens per query, by kind of call")
         ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(names) or 1, frameon=False)
         figure.set_layout_engine("tight")
         yield figure
+
+
+def _labels(points: Sequence[Point]) -> list[str]:
+    """Name the bars; of several models with the model, whose tokens are counted in no other's."""
+    names = [one_line(p.strategy) for p in points]
+    short = short_names(names, 34)
+    return [
+        plain(" ".join(filter(None, (f"{one_line(p.model)}:" if p.model else "", short[name], p.setting))))
+        for p, name in zip(points, names, strict=True)
+    ]

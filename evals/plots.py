@@ -1,22 +1,39 @@
-"""Figures of a run: accuracy against thinking tokens, in one panel for all problems and one per difficulty level.
+"""Figures of a run: accuracy against cost, for all problems and for each bin of difficulty or level.
 
-A figure is a pure function of a :class:`~ttc.evals.summary.Summary`: the same summary gives the same bytes, whatever
-the day, the machine's matplotlibrc or the display. A curve of one run read at every prefix is a line with a band;
-separately budgeted runs are points with error bars, and only a faint thread joins them.
+A figure is a pure function of a :class:`~ttc.evals.summary.Summary` and its axis: the same summary gives the same
+bytes, whatever the day, the machine's matplotlibrc or the display. Of several models each has a panel where the axis
+counts tokens or calls; FLOPs, dollars and seconds put them together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ttc.evals.canvas import FAINT, INK, PALETTE, Style, figure_of, save, svg_text
+from ttc.evals.axes import THINKING, Axis, make_axis
+from ttc.evals.canvas import FAINT, INK, figure_of, plain, save, svg_text
 from ttc.evals.cost_plot import cost_svg, draw_costs
-
-if TYPE_CHECKING:
-    from ttc.evals.summary import Curve, Point, Summary
+from ttc.evals.curve_panel import (
+    DOTTED,
+    LABEL,
+    THREAD,
+    draw_panel,
+    frontier_shares,
+    line_name,
+    places_of,
+    shown_curves,
+    x_limits,
+)
+from ttc.evals.share_plot import draw_shares
+from ttc.evals.strategy_looks import (
+    BASELINE,
+    group_name,
+    models_of,
+    panel_groups,
+    reads_prefixes,
+    strategy_styles,
+)
+from ttc.evals.summary import Summary
 
 __all__ = [
     "AXIS_LABEL",
@@ -24,6 +41,7 @@ __all__ = [
     "cost_svg",
     "draw_costs",
     "draw_curves",
+    "draw_shares",
     "group_name",
     "panel_groups",
     "panel_svg",
@@ -31,233 +49,158 @@ __all__ = [
     "strategy_styles",
 ]
 
-AXIS_LABEL = "thinking tokens per query (mean realised, log scale)"
-BASELINE = "single"
-_MARKERS = {"o": 6.5, "s": 6.0, "^": 8.0, "D": 6.0, "v": 8.0, "P": 8.0}
-"""Markers with their size in points, such that they look equally large."""
-_FLOOR, _CEILING = -0.03, 1.05
-"""A panel reaches a little beyond 0% and 100%, so that markers there are whole."""
-_THREAD: dict[str, Any] = {"linestyle": (0, (4, 3)), "linewidth": 0.8}
-_DOTTED: dict[str, Any] = {"linestyle": (0, (1, 2.2)), "linewidth": 1.1}
+AXIS_LABEL = THINKING.label
+_ROW = 5
+"""Small panels in a row."""
+_SIDE = 3
+"""So many small panels stand beside the large one; more of them in rows below it."""
 
 
-def strategy_styles(summary: Summary) -> dict[str, Style]:
-    """Give each strategy a colour and a marker: the baseline is ink, curves in bands get the strongest colours."""
-    names = list(dict.fromkeys(c.strategy for c in summary.curves))
-    banded = {c.strategy for c in summary.curves if reads_prefixes(c)}
-    others = sorted((name for name in names if name != BASELINE), key=lambda name: name not in banded)
-    markers = list(_MARKERS)
-    marks = {
-        name: Style(PALETTE[i % len(PALETTE)], markers[(i + i // len(PALETTE)) % len(markers)])
-        for i, name in enumerate(others)
-    }
-    return {name: Style(INK, "*") if name == BASELINE else marks[name] for name in names}
-
-
-def panel_groups(summary: Summary) -> list[str]:
-    """Return the groups that get a panel: all problems, then one per difficulty level, the easiest first."""
-    shown = {c.group for c in summary.curves}
-    return ["all", *(g for level in summary.classes.get("level", ()) if (g := f"level={level}") in shown)]
-
-
-def group_name(group: str) -> str:
-    """Name a group for a reader: ``level=easy`` is Easy."""
-    return "All problems" if group == "all" else group.partition("=")[2].replace("_", " ").capitalize()
-
-
-def reads_prefixes(curve: Curve) -> bool:
-    """Whether a curve is drawn as a line in its band: several points that one run gave."""
-    return curve.how == "prefix" and len(curve.points) > 1
-
-
-def draw_curves(summary: Summary, path_png: Path, path_svg: Path) -> None:
+def draw_curves(summary: Summary, path_png: Path, path_svg: Path, *, axis: Axis | None = None) -> None:
     """Draw all panels as one picture, the PNG 1400 pixels wide.
 
+    Args:
+        summary: of the run.
+        path_png: where to.
+        path_svg: where to.
+        axis: what accuracy is put against (default: thinking tokens), see :func:`ttc.evals.axes.make_axis`.
+
     Raises:
         MissingExtra: matplotlib is not installed.
     """
-    levels = panel_groups(summary)[1:]
-    with figure_of(14, max(7.4, 2.25 * len(levels) + 0.9) if levels else 6.2) as figure:
-        height = figure.get_figheight()
-        top, bottom = 1 - 0.95 / height, 0.65 / height
-        if levels:
-            grid = figure.add_gridspec(
-                len(levels), 2, width_ratios=(1.62, 1), left=0.055, right=0.985, bottom=bottom, top=top,
-                wspace=0.4, hspace=0.3,
-            )  # fmt: skip
-            _panel(figure.add_subplot(grid[:, 0]), summary, "all", labels=True)
-            limits = _x_limits([p for c in summary.curves if c.group in levels for p in c.points])
-            for i, group in enumerate(levels):
-                ax = figure.add_subplot(grid[i, 1])
-                _panel(ax, summary, group)
-                ax.set_xlim(limits)
-                ax.set_ylabel("")
-                if i + 1 < len(levels):
-                    ax.set_xlabel("")
-                    ax.tick_params(labelbottom=False)
-        else:
-            figure.subplots_adjust(left=0.055, right=0.82, bottom=bottom, top=top)
-            _panel(figure.add_subplot(), summary, "all", labels=True)
-        figure.legend(handles=_key(summary), loc="upper left", bbox_to_anchor=(0.045, 0.985), ncols=4, frameon=False)
-        save(figure, path_png, path_svg)
+    axis = axis or make_axis("thinking", summary)
+    small = panel_groups(summary)[1:]
+    models = models_of(summary)
+    if len(models) > 1 and not axis.shared:
+        _panel_per_model(summary, axis, models, path_png, path_svg)
+    elif len(small) > _SIDE:
+        _rows_below(summary, axis, small, path_png, path_svg)
+    else:
+        _beside(summary, axis, small, path_png, path_svg)
 
 
-def panel_svg(summary: Summary, group: str, *, wide: bool = False) -> str:
+def panel_svg(
+    summary: Summary, group: str, *, wide: bool = False, axis: Axis | None = None, model: str | None = None
+) -> str:
     """Draw one panel alone, as an SVG document with a transparent ground: small, or wide with the names beside it.
 
+    Args:
+        summary: of the run.
+        group: of problems.
+        wide: with the names of the strategies.
+        axis: what accuracy is put against (default: thinking tokens).
+        model: which one (default: all on an axis that models share, else the first).
+
     Raises:
         MissingExtra: matplotlib is not installed.
     """
+    axis = axis or make_axis("thinking", summary)
+    models = models_of(summary)
+    if model is None and len(models) > 1 and not axis.shared:
+        model = models[0]
     with figure_of(*((9.6, 4.9) if wide else (4.4, 3.4))) as figure:
-        _panel(figure.add_subplot(), summary, group, labels=wide)
+        draw_panel(figure.add_subplot(), summary, group, axis=axis, model=model, labels=wide)
         figure.set_layout_engine("tight")
         return svg_text(figure)
 
 
-# -- one panel ---------------------------------------------------------------------------------------------------------
+# -- layouts -----------------------------------------------------------------------------------------------------------
 
 
-def _panel(ax: Any, summary: Summary, group: str, *, labels: bool = False) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
-
-    curves = [c for c in summary.curves if c.group == group and c.points]
-    points = [p for c in curves for p in c.points]
-    styles = strategy_styles(summary)
-    ax.set_xscale("log")
-    ax.set_xlim(_x_limits(points))
-    ax.set_ylim(_y_limits(summary, group))
-    for curve in curves:
-        for run in _runs(curve):
-            _draw(ax, run, styles[curve.strategy])
-    for baseline in [p for c in curves if c.strategy == BASELINE for p in c.points[:1]]:
-        ax.axhline(baseline.accuracy, color=INK, zorder=1.5, **_DOTTED)
-    frontier = _frontier(points)
-    if len(frontier) > 1:
-        xs, ys = [_x(p) for p in frontier], [p.accuracy for p in frontier]
-        ax.step(xs, ys, where="post", color=FAINT, linewidth=0.8, alpha=0.7, zorder=1.8)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=30))
-    ax.xaxis.set_major_formatter(FuncFormatter(_thousands))
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_xlabel(AXIS_LABEL, fontsize=10.5 if labels else 9)
-    ax.set_ylabel("accuracy")
-    ax.set_title(group_name(group), loc="left", fontweight="bold", fontsize=11.5 if labels else 10.5)
-    ax.set_title(f"{summary.problems.get(group, 0)} problems", loc="right", color=FAINT, fontsize=9.5)
-    if labels:
-        _label_ends(ax, curves, styles)
+def _beside(summary: Summary, axis: Axis, small: list[str], path_png: Path, path_svg: Path) -> None:
+    """One large panel, and the small ones in a column beside it."""
+    with figure_of(14, max(7.4, 2.25 * len(small) + 0.9) if small else 6.2) as figure:
+        height = figure.get_figheight()
+        edges = {"top": 1 - 0.95 / height, "bottom": (0.85 if _notes(summary, axis) else 0.65) / height}
+        if small:
+            ends = [line_name(c.model, c.strategy, together=len(models_of(summary)) > 1) for c in summary.curves]
+            names = 0.11 * (5 + min(LABEL, max(map(len, ends)))) / 14  # room for those beside the large panel
+            large = figure.add_gridspec(1, 1, left=0.055, right=0.66 - names, **edges)
+            grid = figure.add_gridspec(len(small), 1, left=0.72, right=0.985, hspace=0.3, **edges)
+            draw_panel(figure.add_subplot(large[0, 0]), summary, "all", axis=axis, labels=True)
+            limits = _common_limits(summary, axis, small)
+            for i, group in enumerate(small):
+                ax = figure.add_subplot(grid[i, 0])
+                draw_panel(ax, summary, group, axis=axis)
+                ax.set_xlim(limits)
+                ax.set_ylabel("")
+                if i + 1 < len(small):
+                    ax.set_xlabel("")
+                    ax.tick_params(labelbottom=False)
+        else:
+            figure.subplots_adjust(left=0.055, right=0.82, **edges)
+            draw_panel(figure.add_subplot(), summary, "all", axis=axis, labels=True)
+        _finish(figure, summary, axis, path_png, path_svg)
 
 
-def _runs(curve: Curve) -> list[Curve]:
-    """Take a curve by prefix apart into the runs that it was read off: no line leads from one run to another."""
-    if curve.how == "explicit":
-        return [curve]
-    specs = dict.fromkeys(p.spec for p in curve.points)
-    return [replace(curve, points=tuple(p for p in curve.points if p.spec == spec)) for spec in specs]
+def _rows_below(summary: Summary, axis: Axis, small: list[str], path_png: Path, path_svg: Path) -> None:
+    """One large panel, and the small ones in rows below it, easy ones first."""
+    rows = -(-len(small) // _ROW)
+    with figure_of(14, 6.2 + 2.9 * rows) as figure:
+        height = figure.get_figheight()
+        upper = figure.add_gridspec(1, 1, left=0.055, right=0.82, top=1 - 0.95 / height, bottom=1 - 5.6 / height)
+        draw_panel(figure.add_subplot(upper[0, 0]), summary, "all", axis=axis, labels=True)
+        columns = min(_ROW, len(small))
+        grid = figure.add_gridspec(
+            rows, columns, left=0.055, right=0.985, bottom=0.65 / height, top=1 - 6.55 / height, wspace=0.12, hspace=0.4
+        )
+        limits = _common_limits(summary, axis, small)
+        axes: list[Any] = []
+        for i, group in enumerate(small):
+            ax = figure.add_subplot(grid[i // columns, i % columns])
+            draw_panel(ax, summary, group, axis=axis)
+            ax.set_xlim(limits)
+            ax.set_xlabel("")
+            ax.tick_params(labelrotation=45, axis="x")
+            if i % columns:
+                ax.set_ylabel("")
+                ax.tick_params(labelleft=False)
+            axes.append(ax)
+        low, high = min(ax.get_ylim()[0] for ax in axes), max(ax.get_ylim()[1] for ax in axes)
+        for ax in axes:
+            ax.set_ylim(low, high)
+        _finish(figure, summary, axis, path_png, path_svg)
 
 
-def _draw(ax: Any, curve: Curve, style: Style) -> None:
-    points = sorted(curve.points, key=_x)
-    xs, ys = [_x(p) for p in points], [p.accuracy for p in points]
-    low, high = [p.low for p in points], [p.high for p in points]
-    mark: dict[str, Any] = {
-        "color": style.colour,
-        "marker": style.marker,
-        "markersize": _MARKERS.get(style.marker, 14.0),
-        "markeredgecolor": "white",
-        "markeredgewidth": 0.8,
-    }
-    if reads_prefixes(curve):
-        ax.fill_between(xs, low, high, color=style.colour, alpha=0.13, linewidth=0, zorder=1)
-        ax.plot(xs, ys, linewidth=2.1, zorder=3, **mark)
-        return
-    # An interval holds its estimate; rounding must not let an arm turn negative.
-    arms = [
-        [max(0.0, y - a) for y, a in zip(ys, low, strict=True)],
-        [max(0.0, b - y) for y, b in zip(ys, high, strict=True)],
-    ]
-    ax.errorbar(
-        xs, ys, yerr=arms, elinewidth=1.4, capsize=3, zorder=5 if curve.strategy == BASELINE else 4, **_THREAD, **mark
-    )
+def _panel_per_model(summary: Summary, axis: Axis, models: list[str], path_png: Path, path_svg: Path) -> None:
+    """A panel per model: what they count is not comparable, so that nothing leads from one to another."""
+    rows = -(-len(models) // 2)
+    with figure_of(14, 1.3 + 4.9 * rows) as figure:
+        height = figure.get_figheight()
+        grid = figure.add_gridspec(
+            rows, 2, left=0.055, right=0.875, top=1 - 0.95 / height, bottom=0.65 / height, wspace=0.5, hspace=0.35
+        )
+        for i, model in enumerate(models):
+            ax = figure.add_subplot(grid[i // 2, i % 2])
+            draw_panel(ax, summary, "all", axis=axis, model=model, labels=True, title=model or "unnamed model")
+        _finish(figure, summary, axis, path_png, path_svg)
 
 
-def _label_ends(ax: Any, curves: Sequence[Curve], styles: dict[str, Style]) -> None:
-    """Write each strategy's name beside the panel, level with the end of its curve, moved apart where they meet."""
-    ends: dict[str, Point] = {}
-    for point in (p for c in curves for p in c.points):
-        if point.strategy not in ends or _x(point) >= _x(ends[point.strategy]):
-            ends[point.strategy] = point
-    bottom, top = ax.get_ylim()
-    wanted = sorted(((p.accuracy - bottom) / (top - bottom), name) for name, p in ends.items())
-    heights = spread([h for h, _ in wanted], gap=0.062)
-    for (_, name), height in zip(wanted, heights, strict=True):
-        point, colour = ends[name], styles[name].colour
-        ax.annotate(
-            f"{_short(name)}  {point.accuracy:.0%}", (_x(point), point.accuracy), xytext=(1.035, height),
-            textcoords="axes fraction", va="center", color=colour, fontweight="bold", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "alpha": 0.5, "shrinkA": 2, "shrinkB": 6},
-        )  # fmt: skip
+def _finish(figure: Any, summary: Summary, axis: Axis, path_png: Path, path_svg: Path) -> None:
+    figure.legend(handles=_key(summary, axis), loc="upper left", bbox_to_anchor=(0.045, 0.985), ncols=5, frameon=False)
+    if notes := _notes(summary, axis):
+        figure.text(0.985, 0.008, plain("; ".join(notes)), ha="right", va="bottom", color=FAINT, fontsize=8.5)
+    save(figure, path_png, path_svg)
 
 
-def spread(heights: Sequence[float], *, gap: float) -> list[float]:
-    """Move ascending heights in [0, 1] apart until neighbours are at least ``gap`` away, as little as that takes."""
-    placed: list[float] = []
-    for height in heights:
-        placed.append(max(height, placed[-1] + gap if placed else 0.0))
-    # What was pushed above the panel is let down again, the highest first.
-    ceiling = max(1.0, gap * (len(placed) - 1))
-    for i in reversed(range(len(placed))):
-        placed[i] = min(placed[i], ceiling)
-        ceiling = placed[i] - gap
-    return placed
+def _common_limits(summary: Summary, axis: Axis, groups: list[str]) -> tuple[float, float]:
+    points = [p for g in groups for c in shown_curves(summary, g, axis) for p in c.points]
+    return x_limits(points, places_of(axis, points))
 
 
-def _thousands(x: float, _: int | None = None) -> str:
-    return f"{x / 1000:g}k" if x >= 1000 else f"{x:g}"
+def _notes(summary: Summary, axis: Axis) -> list[str]:
+    """What a reader should know of the points: those that are not there, those that cost nothing, where bins are of."""
+    whole = [p for c in summary.curves if c.group == "all" for p in c.points]
+    missing = sum(axis.at(p) is None for p in whole)
+    notes = [f"{missing} of {len(whole)} points have no known {axis.name} and are not shown"] if missing else []
+    if any(axis.at(p) == 0 for p in whole):
+        notes.append("what costs nothing stands at the left edge")
+    if bins := summary.run.get("difficulty"):
+        notes.append(str(bins))
+    return notes
 
 
-def _short(name: str, length: int = 17) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"
-
-
-def _x(point: Point) -> float:
-    """Where a point lies on a logarithmic axis: what costs less than a token lies at one."""
-    return max(1.0, point.cost.get("thinking") or 0.0)
-
-
-def _x_limits(points: Sequence[Point]) -> tuple[float, float]:
-    """Leave room on both sides, and never show less than a factor of four."""
-    xs = [_x(p) for p in points] or [1.0]
-    low, high = min(xs) / 1.25, max(xs) * 1.25
-    middle = (low * high) ** 0.5
-    return min(low, middle / 2), max(high, middle * 2)
-
-
-def _y_limits(summary: Summary, group: str) -> tuple[float, float]:
-    """Where the panel begins and ends. The levels get the same span, so that equal slopes look equal."""
-
-    def reach(g: str) -> tuple[float, float]:
-        points = [p for c in summary.curves if c.group == g for p in c.points]
-        low, high = min((p.low for p in points), default=0.0), max((p.high for p in points), default=1.0)
-        return max(_FLOOR, low - 0.05), min(_CEILING, high + 0.05)
-
-    low, high = reach(group)
-    if group == "all":
-        return low, high
-    span = max(b - a for a, b in map(reach, panel_groups(summary)[1:] or [group]))
-    low = min(max(_FLOOR, (low + high - span) / 2), _CEILING - span)
-    return low, low + span
-
-
-def _frontier(points: Sequence[Point]) -> list[Point]:
-    """Return the points that no cheaper point matches in accuracy, from cheap to dear."""
-    best: list[Point] = []
-    for point in sorted(points, key=lambda p: (_x(p), -p.accuracy)):
-        if not best or point.accuracy > best[-1].accuracy:
-            best.append(point)
-    return best
-
-
-def _key(summary: Summary) -> list[Any]:
+def _key(summary: Summary, axis: Axis) -> list[Any]:
     """Say how to read the marks; the names stand beside the curves."""
     from matplotlib.lines import Line2D
 
@@ -266,8 +209,13 @@ def _key(summary: Summary) -> list[Any]:
     if any(reads_prefixes(c) for c in others):
         marks.append(Line2D([], [], color=FAINT, linewidth=2.1, marker="o", label="one run, any prefix (95% band)"))
     if any(not reads_prefixes(c) for c in others):
-        marks.append(Line2D([], [], color=FAINT, marker="^", label="separate budgets (95% bars)", **_THREAD))
+        marks.append(Line2D([], [], color=FAINT, marker="^", label="separate budgets (95% bars)", **THREAD))
     if len(others) < len(summary.curves):
-        marks.append(Line2D([], [], color=INK, marker="*", markersize=11, label="single: one sample", **_DOTTED))
+        colour = INK if len(models_of(summary)) == 1 or not axis.shared else FAINT
+        marks.append(Line2D([], [], color=colour, marker="*", markersize=11, label="single: one sample", **DOTTED))
     marks.append(Line2D([], [], color=FAINT, linewidth=0.8, label="Pareto frontier"))
+    models = [None] if axis.shared or len(models_of(summary)) == 1 else models_of(summary)
+    if any(frontier_shares(summary, "all", axis, model) for model in models):
+        pale: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": FAINT, "linestyle": ""}
+        marks.append(Line2D([], [], label="pale: seldom on it in resamples", **pale))
     return marks

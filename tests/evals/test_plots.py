@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ttc.errors import MissingExtra
+from ttc.evals.axes import THINKING
 from ttc.evals.canvas import figure_of
 from ttc.evals.cost_plot import draw_costs, final_points
-from ttc.evals.plots import AXIS_LABEL, _panel, draw_curves, panel_groups, spread, strategy_styles
+from ttc.evals.curve_panel import draw_panel, spread
+from ttc.evals.plots import AXIS_LABEL, draw_curves, panel_groups, strategy_styles
 from ttc.evals.records import UnitRecord
 from ttc.evals.scaling import summarise
 from ttc.evals.summary import Summary, summary_from_json, summary_to_json
@@ -71,7 +73,7 @@ def test_a_suite_without_levels_gets_one_panel(make_units: Callable[..., list[Un
 def panel(summary: Summary, **options: Any) -> Any:
     with figure_of(9, 5) as figure:
         ax = figure.add_subplot()
-        _panel(ax, summary, "all", **options)
+        draw_panel(ax, summary, "all", **{"axis": THINKING, **options})
         return ax
 
 
@@ -85,18 +87,22 @@ def test_the_line_of_one_run_holds_its_prefixes_alone_and_separate_budgets_get_b
         name: [
             line
             for line in ax.get_lines()
-            if line.get_color() == style.colour and line.get_marker() == style.marker and len(line.get_xdata()) > 1
+            if line.get_color() == style.colour and line.get_marker() == "None" and list(line.get_xdata()) != [0, 1]
         ]
         for name, style in styles.items()
     }
+    marks = [[tuple(place) for place in c.get_offsets()] for c in ax.collections if len(c.get_offsets())]
     (majority,) = lines["majority"]
     assert list(zip(majority.get_xdata(), majority.get_ydata(), strict=True)) == points["majority"]
+    assert points["majority"] in marks
     assert majority.get_linestyle() == "-"
     (knockout,) = lines["knockout"]
     assert list(zip(knockout.get_xdata(), knockout.get_ydata(), strict=True)) == points["knockout"]
+    assert points["knockout"] in marks
     assert knockout.get_linestyle() == "--"
     assert len(ax.containers) == 2  # error bars: single and knockout
-    assert ax.get_xlabel() == AXIS_LABEL
+    assert ax.get_xlabel() == "thinking tokens per query"
+    assert panel(summary, labels=True).get_xlabel() == f"{AXIS_LABEL}, log scale"
     assert ax.get_xscale() == "log"
 
 
@@ -104,9 +110,14 @@ def test_two_runs_of_one_strategy_are_two_lines(make_units: Callable[..., list[U
     units = [u for u in make_units(6) if u.strategy == "majority"]
     other = [replace(u, key=u.key + "'", spec="majority:n=8,stop=beta") for u in units]
     ax = panel(summarise(units + other))
-    assert [
-        len(line.get_xdata()) for line in ax.get_lines() if line.get_linestyle() == "-" and line.get_marker() == "o"
-    ] == [4, 4]
+    colour = strategy_styles(summarise(units)).get("majority")
+    assert colour is not None
+    lengths = [
+        len(line.get_xdata())
+        for line in ax.get_lines()
+        if line.get_linestyle() == "-" and line.get_color() == colour.colour
+    ]
+    assert lengths == [4, 4]
 
 
 def test_the_baseline_is_a_level_across_the_panel(summary: Summary):
