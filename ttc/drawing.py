@@ -18,6 +18,7 @@ from ttc.progress import Progress
 from ttc.request import Numbered, Watch
 from ttc.sample_events import sample_event
 from ttc.samples import Samples, ScoredSamples, Taken
+from ttc.scored_at_once import ScoredAtOnce
 from ttc.seeds import hashed
 from ttc.types import Candidate, ForcedAnswer, Message, Query, Request, Sample, Sampling
 from ttc.verifier import Comparator, Verifier
@@ -156,7 +157,8 @@ class Drawing:
         request = self._request(messages or self.messages, kind, overrides, until)
         if by_finish or whole or watch is not None:
             request = replace(request, race=by_finish, whole=whole, watch=watch)
-        made = ScoredSamples if scored else Samples
+        at_once = getattr(self.verifier, "at_once", False)
+        made = Samples if not scored else ScoredAtOnce if at_once else ScoredSamples
         # Nobody holds a drawing that is no whole session.
         return made(
             cast("Session", self), request, n, wave=wave, given=given, by_finish=by_finish, whole=whole, pace=pace

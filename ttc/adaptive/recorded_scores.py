@@ -21,12 +21,14 @@ class RecordedScores:
         scores: by problem and index of the sample; None for one that was not scored.
         name: the verifier's.
         pass_fail: whether a score of 1 means that the candidate passed.
+        at_once: nothing is waited for (:class:`ttc.scored_at_once.ScoredAtOnce`).
     """
 
     scores: Mapping[str, Sequence[float | None]]
     name: str
     pass_fail: bool = False
     logprobs: int = 0
+    at_once: bool = True
 
     @classmethod
     def of(cls, pool: Pool, verifier: str) -> RecordedScores:
