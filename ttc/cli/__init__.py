@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import ttc
+from ttc.cli.compare import compare_command
 from ttc.cli.doctor import doctor
 from ttc.cli.duplicates import duplicates
 from ttc.cli.eval import eval_command
@@ -64,6 +65,7 @@ app.command("record")(record_command)
 app.add_typer(pool_app)
 app.command("report")(report)
 app.command("reproduce")(reproduce_command)
+app.command("compare")(compare_command)
 app.command("runs")(runs_command)
 app.command("export")(export_command)
 app.command("learn")(learn)
