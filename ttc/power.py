@@ -6,12 +6,97 @@ was measured. Formulas: E. Miller, "Adding Error Bars to Evals" (arXiv 2411.0064
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil, sqrt
 from statistics import NormalDist
 
 from ttc.errors import ConfigurationError
 
-__all__ = ["detectable_difference", "difference_power", "difference_spread", "problems_for_difference", "share_spread"]
+__all__ = [
+    "PlannedDifference",
+    "detectable_difference",
+    "difference_power",
+    "difference_spread",
+    "plan_difference",
+    "problems_for_difference",
+    "share_spread",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDifference:
+    """A difference of accuracies, and how many problems show it how surely.
+
+    Attributes:
+        difference: of true accuracies.
+        problems: over which it is measured, paired.
+        power: the probability that the interval of the difference excludes zero, on the right side.
+        se: standard error of the difference.
+        se_unpaired: what it would be on two sets of problems of that size.
+        se_accuracy: standard error of the accuracy of one side.
+    """
+
+    difference: float
+    problems: int
+    power: float
+    se: float
+    se_unpaired: float
+    se_accuracy: float
+
+
+def plan_difference(
+    *,
+    accuracy: float = 0.5,
+    difference: float | None = None,
+    problems: int | None = None,
+    correlation: float = 0.0,
+    epochs: int = 1,
+    between: float = 1 / 3,
+    level: float = 0.95,
+    power: float = 0.8,
+) -> PlannedDifference:
+    """Return how many problems show a difference, what difference so many show, or how surely so many show it.
+
+    Args:
+        accuracy: of the better side.
+        difference: how much less the other side has; left out, the least that the problems show with the power.
+        problems: how many; left out, the least that shows the difference with the power.
+        correlation: of the scores of both sides over problems.
+        epochs: answers to each problem.
+        between: what part of the variance of an answer lies between problems (:func:`share_spread`): a third where
+            difficulty is spread evenly.
+        level: confidence of the interval.
+        power: the probability to show it, where one of the two is asked for.
+
+    Raises:
+        ConfigurationError: neither of the two is given, or numbers that mean nothing.
+    """
+    mine = share_spread(accuracy, epochs=epochs, between=between)
+
+    def spreads(d: float) -> tuple[float, float]:
+        other = share_spread(max(0.0, accuracy - d), epochs=epochs, between=between)
+        return difference_spread(mine, other, correlation=correlation), difference_spread(mine, other)
+
+    if difference is None:
+        if problems is None:
+            raise ConfigurationError("say how many problems there are, or which difference is to be seen")
+        difference = 0.0
+        for _ in range(100):  # the other side's spread depends on its accuracy
+            difference = detectable_difference(problems, spreads(difference)[0], level=level, power=power)
+        if difference >= 1:
+            raise ConfigurationError(f"{problems} problems show no difference with a power of {power:g}: take more")
+    elif not 0 < difference <= accuracy:
+        raise ConfigurationError(f"a difference lies above 0 and at most at the accuracy, got {difference:g}")
+    paired, unpaired = spreads(difference)
+    n = problems or problems_for_difference(difference, paired, level=level, power=power)
+    return PlannedDifference(
+        difference=difference,
+        problems=n,
+        power=difference_power(difference, n, paired, level=level) if difference > 0 else 1.0,
+        se=paired / sqrt(n),
+        se_unpaired=unpaired / sqrt(n),
+        se_accuracy=mine / sqrt(n),
+    )
 
 
 def share_spread(p: float, *, epochs: int = 1, between: float = 1.0) -> float:
@@ -98,7 +183,7 @@ def _check_share(name: str, value: float) -> None:
 
 
 def _check_difference(difference: float) -> None:
-    if not 0 < abs(difference) < 1:
+    if not 0 < abs(difference) <= 1:
         raise ConfigurationError(f"a difference of accuracies lies between 0 and 1 and is not 0, got {difference:g}")
 
 

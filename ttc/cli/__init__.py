@@ -19,6 +19,7 @@ from ttc.cli.list import list_command
 from ttc.cli.plan import plan_command
 from ttc.cli.policy import policy_app
 from ttc.cli.pool import pool_app
+from ttc.cli.power import power_command
 from ttc.cli.printable import printable
 from ttc.cli.record import record_command
 from ttc.cli.report import report
@@ -71,6 +72,7 @@ app.command("export")(export_command)
 app.command("learn")(learn)
 app.command("tune")(tune_command)
 app.command("plan")(plan_command)
+app.command("power")(power_command)
 app.add_typer(policy_app, name="policy")
 app.command("list")(list_command)
 app.command("duplicates")(duplicates)

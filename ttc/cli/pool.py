@@ -1,4 +1,4 @@
-"""``ttc pool``: recorded samples as files. Import columns of others' samples, see what is in a pool, export a run."""
+"""``ttc pool``: recorded samples as files. Import others', see what is in a pool, export a run, draw curves."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import orjson
 import typer
 
 from ttc.cli.out_file import refuse_unwritable
+from ttc.cli.pool_curves import curves
 from ttc.cli.pool_export import export
 from ttc.errors import ConfigurationError
 
@@ -27,7 +28,7 @@ __all__ = ["CostUnit", "import_command", "pool_app", "stats"]
 
 pool_app = typer.Typer(
     name="pool",
-    help="Recorded samples as files: import them, see what is in them, export them from a run.",
+    help="Recorded samples as files: import them, export them from a run, see what is in them, draw curves of them.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -120,6 +121,7 @@ def stats(
 pool_app.command("import")(import_command)
 pool_app.command("stats")(stats)
 pool_app.command("export")(export)
+pool_app.command("curves")(curves)
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
