@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import select
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +34,13 @@ STRATEGIES = (
     "adaptive:medium=(majority:n=5,stop=never),hard=(majority:n=6,stop=never)",
     "beam:n=4,m=2,step_tokens=64",
 )
+KILLS, RUNS = 50, 5
 WORKER = f"""
-import sys
+import os, sys
 from pathlib import Path
 import anyio
 from ttc import registry
-from ttc.evals.config import EvalConfig
+from ttc.evals.config import EvalConfig, check
 from ttc.evals.runner import run_eval
 from ttc.evals.suite import Problem, Suite
 from ttc.models.vllm_server import VLLMServer
@@ -45,15 +50,67 @@ number = registry.create("answer type", "number")
 queries = [Query.of(f"problem {{i}}", answer_type=number, tags={{"level": "easy"}}) for i in range({PROBLEMS})]
 suite = Suite("toy", [Problem(q, str(i)) for i, q in enumerate(queries)])
 judges = dict(comparator="judge", verifier="self_certainty")
-config = EvalConfig(suites=(suite,), strategies={STRATEGIES}, runs=Path(sys.argv[2]), run_id="r", concurrency=3,
-                    **judges)
 
-async def main():
-    async with VLLMServer(sys.argv[1]) as model:
-        await run_eval(config, model)
+def settings(runs):
+    return EvalConfig(suites=(suite,), strategies={STRATEGIES}, runs=Path(runs), run_id="r", concurrency=3, **judges)
 
-anyio.run(main)
+async def main(url, runs):
+    async with VLLMServer(url) as model:
+        await run_eval(settings(runs), model)
+
+check(settings("."))  # imports what a run needs
+for line in sys.stdin:
+    if (pid := os.fork()) == 0:
+        anyio.run(main, *line.split())
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
+
+
+class Runs:
+    """Starts the run in a process of its own, again and again: a fork of one that has everything imported already."""
+
+    def __init__(self) -> None:
+        self._parent = subprocess.Popen(
+            [sys.executable, "-c", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._child = 0
+
+    def start(self, server: FakeServer, runs: Path) -> None:
+        assert self._parent.stdin is not None
+        assert self._parent.stdout is not None
+        print(server.url, runs, file=self._parent.stdin, flush=True)
+        self._child = int(self._parent.stdout.readline())
+
+    def send(self, how: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(self._child, how)
+
+    @property
+    def ended(self) -> bool:
+        assert self._parent.stdout is not None
+        return bool(select.select([self._parent.stdout], [], [], 0)[0])
+
+    async def code(self) -> int:
+        """Wait for the end of the process, and return its exit code."""
+        assert self._parent.stdout is not None
+        code = int(await anyio.to_thread.run_sync(self._parent.stdout.readline))
+        self._child = 0
+        return code
+
+    def close(self) -> None:
+        if self._child:
+            self.send(signal.SIGKILL)
+        self._parent.kill()
+        self._parent.communicate()
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Runs]:
+    runs = Runs()
+    yield runs
+    runs.close()
 
 
 def reply(body: dict[str, Any], _: int) -> Reply:
@@ -83,76 +140,87 @@ def acknowledged(runs: Path) -> set[tuple[str, int]]:
     return {(orjson.dumps(orjson.loads(request)["messages"]).decode(), seed) for request, seed in rows}
 
 
-def start(server: FakeServer, runs: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", WORKER, server.url, str(runs)], stderr=subprocess.PIPE)
+async def finish(worker: Runs, server: FakeServer, runs: Path) -> None:
+    worker.start(server, runs)
+    assert await worker.code() == 0
 
 
-async def finish(server: FakeServer, runs: Path) -> None:
-    process = start(server, runs)
-    _, err = await anyio.to_thread.run_sync(process.communicate)
-    assert process.returncode == 0, err.decode()
-
-
-async def kill_after(server: FakeServer, runs: Path, requests: int, how: signal.Signals = signal.SIGKILL) -> int:
-    """Start the run, and kill it as soon as it has sent so many requests; return its exit code."""
-    until = len(server.requests) + requests
-    process = start(server, runs)
-    while len(server.requests) < until and process.poll() is None:  # noqa: ASYNC110 -- a process, and a counter
+async def kill_at(
+    worker: Runs,
+    server: FakeServer,
+    runs: Path,
+    calls: int,
+    *,
+    after: float = 0.0,
+    how: signal.Signals = signal.SIGKILL,
+) -> int:
+    """Start the run, and kill it once so many different calls were asked for; return its exit code."""
+    worker.start(server, runs)
+    asked_for, seen = {asked(body) for body in server.requests}, len(server.requests)
+    while len(asked_for) < calls and not worker.ended:
+        asked_for.update(asked(body) for body in server.requests[seen:])
+        seen = len(server.requests)
         await anyio.sleep(0.001)
-    process.send_signal(how)
-    await anyio.to_thread.run_sync(process.communicate)
-    return process.returncode
+    await anyio.sleep(after)
+    worker.send(how)
+    return await worker.code()
 
 
-async def test_killed_again_and_again_a_run_pays_for_nothing_acknowledged_twice(tmp_path: Path) -> None:
-    async with FakeServer(reply=reply, token_delay=0.0005) as calm:
-        await finish(calm, tmp_path / "calm")
+@pytest.fixture(scope="module")
+async def calm(worker: Runs, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, set[tuple[str, int]]]:
+    """The summary of a run that nobody disturbed, and the calls that it made."""
+    runs = tmp_path_factory.mktemp("calm")
     async with FakeServer(reply=reply, token_delay=0.0005) as server:
-        sent_before_kill: list[int] = []
-        for requests in (*(random.randrange(1, 16) for _ in range(3)), 60):  # the last one when some have come back
-            known = acknowledged(tmp_path / "killed")
+        await finish(worker, server, runs)
+        sent = Counter(asked(body) for body in server.requests)
+    assert max(sent.values()) == 1  # strategies share their calls at the server too
+    return (runs / "r" / "summary.json").read_bytes(), set(sent)
+
+
+@pytest.mark.parametrize("seed", range(RUNS))
+async def test_killed_at_random_points_a_run_pays_for_nothing_acknowledged_twice(
+    seed: int, worker: Runs, calm: tuple[bytes, set[tuple[str, int]]], tmp_path: Path
+) -> None:
+    summary, calls = calm
+    rng = random.Random(seed)
+    # Spread over the life of the run, the moments after its last call among them, in which it grades and sums up.
+    points = [*sorted(rng.randrange(1, len(calls) + 1) for _ in range(KILLS // RUNS - 1)), len(calls)]
+    codes: list[int] = []
+    known = set[tuple[str, int]]()
+    async with FakeServer(reply=reply, token_delay=0.0005) as server:
+        for point in points:
             mark = len(server.requests)
-            code = await kill_after(server, tmp_path / "killed", requests)
-            assert code == -signal.SIGKILL
-            again = [asked(body) for body in server.requests[mark:]]
-            assert known.isdisjoint(again)
-            sent_before_kill.append(len(again))
-            assert acknowledged(tmp_path / "killed") >= known
-        known, mark = acknowledged(tmp_path / "killed"), len(server.requests)
-        assert known
-        await finish(server, tmp_path / "killed")
+            codes.append(await kill_at(worker, server, tmp_path, point, after=rng.uniform(0, 0.03)))
+            assert known.isdisjoint(asked(body) for body in server.requests[mark:])
+            assert acknowledged(tmp_path) >= known  # nothing is lost
+            known = acknowledged(tmp_path)
+        mark = len(server.requests)
+        await finish(worker, server, tmp_path)
         assert known.isdisjoint(asked(body) for body in server.requests[mark:])
-        assert min(sent_before_kill) >= 1
+        assert codes[:-1].count(-signal.SIGKILL) >= len(points) - 2  # they were killed, and had not ended before
 
         # Every call is either acknowledged once, or was under way at a kill and is sent once more.
-        sent = Counter(asked(body) for body in server.requests)
-        assert set(sent) == {asked(body) for body in calm.requests}
+        assert {asked(body) for body in server.requests} == calls
+        assert acknowledged(tmp_path) == calls
 
         # Once complete there is nothing left to do.
         mark = len(server.requests)
-        await finish(server, tmp_path / "killed")
+        await finish(worker, server, tmp_path)
         assert server.requests[mark:] == []
 
-    units = read_units(resolve(tmp_path / "killed", "r"))
+    units = read_units(resolve(tmp_path, "r"))
     assert Counter((u.problem, u.spec) for u in units).most_common(1)[0][1] == 1
     assert len(units) == PROBLEMS * len(STRATEGIES)
-    summary = (tmp_path / "killed" / "r" / "summary.json").read_bytes()
-    assert summary == (tmp_path / "calm" / "r" / "summary.json").read_bytes()
+    assert (tmp_path / "r" / "summary.json").read_bytes() == summary
 
 
-async def test_strategies_share_their_calls_at_the_server_too(tmp_path: Path) -> None:
-    async with FakeServer(reply=reply) as server:
-        await finish(server, tmp_path)
-        assert max(Counter(asked(body) for body in server.requests).values()) == 1
-
-
-async def test_an_interrupted_run_leaves_nothing_running(tmp_path: Path) -> None:
+async def test_an_interrupted_run_leaves_nothing_running(worker: Runs, tmp_path: Path) -> None:
     async with FakeServer(reply=reply, token_delay=0.005) as server:
-        await kill_after(server, tmp_path, 12, signal.SIGINT)
+        await kill_at(worker, server, tmp_path, 12, how=signal.SIGINT)
         with anyio.fail_after(20):
             while server.running:  # noqa: ASYNC110 -- a counter
                 await anyio.sleep(0.01)
         known, mark = acknowledged(tmp_path), len(server.requests)
-        await finish(server, tmp_path)
+        await finish(worker, server, tmp_path)
         assert known.isdisjoint(asked(body) for body in server.requests[mark:])
     assert len(read_units(tmp_path / "r")) == PROBLEMS * len(STRATEGIES)
