@@ -18,6 +18,7 @@ from ttc.budget import Budget, Price
 from ttc.errors import ConfigurationError
 from ttc.evals.served import PriceField, ServedModel, refuse_twice
 from ttc.evals.suite import Problem, Suite, load_suite
+from ttc.evals.tuned_problems import without_tuned
 from ttc.ledger import Ledger
 from ttc.pacing import check_allocation, make_allocation
 from ttc.strategy import Strategy, make_strategy
@@ -76,7 +77,14 @@ class EvalConfig(BaseModel):
     epochs: int = Field(default=1, ge=1, description="how often every problem is run, each time with other seeds")
     limit: int | None = Field(default=None, ge=1, description="problems per suite, drawn from all of it")
     sample_seed: int = Field(default=0, description="draws them")
-    concurrency: int = Field(default=32, ge=1, description="queries at a time")
+    leave_out_tuned: bool = Field(
+        default=False, description="leave out the problems that a strategy was tuned on, rather than refuse"
+    )
+    fail_fast: bool = Field(default=False, description="stop at the first query of which every call failed")
+    concurrency: int | None = Field(
+        default=None, ge=1, description="queries at a time; by default as many as keep the calls in flight"
+    )
+    cache: Path | None = Field(default=None, description="a folder where calls of all runs are kept and looked for")
     runs: Path = Field(default=Path("runs"), description="where run directories are")
     run_id: str = Field(default="", description="name of the run; made of the suite, the model and the time if empty")
     base_url: str = Field(default="", description="the server, for resuming")
@@ -124,7 +132,7 @@ class EvalConfig(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """The settings that determine results, as plain data: what a resumed run must have in common."""
-        free = {"concurrency", "total_tokens", "max_dollars", "runs", "run_id"}
+        free = {"concurrency", "total_tokens", "max_dollars", "fail_fast", "cache", "runs", "run_id"}
         free |= {"base_url", "model", "up", "price", "models"}
         if self.allocate is not None:
             free.remove("total_tokens")  # how far each query gets depends on it
@@ -276,6 +284,9 @@ def choose_problems(given: str | Suite, config: EvalConfig) -> tuple[Suite, list
     problems = list({p.query.id: p for p in suite.problems}.values())
     if not problems:
         raise ConfigurationError(f"suite '{suite.name}' has no problems")
+    if config.leave_out_tuned:
+        strategies = [c.strategy for c in expand(config.strategies, config.budgets)]
+        problems = without_tuned(strategies, suite, problems)
     if config.limit is not None and config.limit < len(problems):
         rng = random.Random(config.sample_seed)
         levels: dict[str, list[int]] = {}

@@ -13,7 +13,7 @@ from ttc.evals.judge_grader import refuse_same_judge
 from ttc.evals.learning import refuse_trained_problems
 from ttc.evals.problem import Problem
 from ttc.evals.suite import Suite
-from ttc.evals.tuned_problems import refuse_tuned_problems
+from ttc.evals.tuned_problems import refuse_tuned_problems, tuned_note
 from ttc.models.base import Model
 from ttc.types import Query
 from ttc.verifier import Verifier, make_comparator, make_verifier
@@ -74,7 +74,9 @@ async def examined(
         refuse_trained_problems(verifier, (p.query.id for p in problems))
         refuse_tuned_problems(strategies, suite, (p.query.id for p in problems))
         await suite.grader.prepare()
-        doubts.append(await anyio.to_thread.run_sync(suite_warnings, suite))
+        found = await anyio.to_thread.run_sync(suite_warnings, suite)
+        note = tuned_note(strategies, suite) if config.leave_out_tuned else ""
+        doubts.append([*found, note] if note else found)
     refuse_idle_verifier(verifier, [p.query for _, problems in chosen for p in problems])
     return doubts
 

@@ -41,7 +41,9 @@ def write_summary(directory: Path, *, difficulty: Path | None = None) -> Summary
         ConfigurationError: the pool cannot be read, holds the run's own samples, or none of its problems.
     """
     card = read_card(directory)
-    free = ["concurrency", "runs", "base_url", "max_dollars", "price", "parameters", "models"]
+    free = ["concurrency", "runs", "base_url", "max_dollars", "price", "parameters", "models", "fail_fast", "cache"]
+    if not card["config"].get("leave_out_tuned"):
+        free.append("leave_out_tuned")
     if card["config"].get("allocate") is None:
         free.append("total_tokens")
     settings = {k: v for k, v in card["config"].items() if k not in free}

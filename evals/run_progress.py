@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+import anyio
+
 from ttc.evals.recorded_calls import CallCounts
 from ttc.evals.records import UnitRecord
 from ttc.evals.units import Unit
+from ttc.models.in_flight import InFlight
 
 __all__ = ["RunProgress"]
 
@@ -28,6 +31,8 @@ class RunProgress:
         failed: units of which every call failed.
         right: by model and strategy spec, the verdicts so far: of each problem one for every epoch.
         by_model: what each model did, by its name.
+        retried: units of an earlier process that failed, and are done again.
+        limiters: by model, the permits of its calls.
         waiting: whether a model waits for a server that stopped answering.
         warnings: what is doubtful about the suites, such as problems that are nearly the same.
     """
@@ -44,6 +49,10 @@ class RunProgress:
         default_factory=dict[tuple[str, str], dict[str, list[float]]]
     )
     by_model: dict[str, CallCounts] = field(default_factory=dict[str, CallCounts])
+    retried: int = 0
+    limiters: dict[str, anyio.CapacityLimiter | InFlight] = field(
+        default_factory=dict[str, "anyio.CapacityLimiter | InFlight"]
+    )
     waiting: Callable[[], bool] = lambda: False
     warnings: list[str] = field(default_factory=list[str])
 

@@ -111,8 +111,7 @@ async def run_eval(
         await store.forget_units(again)
         cached = {name: await cache.of(one) for name, one in models.items()} if cache is not None else {}
         calls = {name: DrainedCalls(one, store, name=name, cache=cached.get(name)) for name, one in models.items()}
-        tell = on_progress or (lambda _: None)
-        runner = _Runner(config, calls, store, units, limits, tell=tell, by=resume_by, stop=stop or Stop())
+        runner = _Runner(config, calls, store, units, limits, tell=on_progress, by=resume_by, stop=stop or Stop())
         runner.progress.retried = len(again)
         runner.progress.warnings = [*notes, *(warning for found in doubts for warning in found)]
         await runner.run()
@@ -130,7 +129,7 @@ class _Runner:
         units: list[Unit],
         limits: RunLimits,
         *,
-        tell: Callable[[RunProgress], None],
+        tell: Callable[[RunProgress], None] | None,
         by: str,
         stop: Stop,
     ) -> None:
@@ -144,7 +143,7 @@ class _Runner:
             model.stop = stop
         self.over: Exception | None = None  # what ends the run once the units under way have come to their ends
         self.at_work: dict[str, Unit] = {}
-        self.tell = tell
+        self.tell: Callable[[RunProgress], None] = tell or (lambda _: None)
         self.open_units = Counter(unit.place for unit in units)
         self.units_of = Counter(unit.model for unit in units)
         #: by model, failures from the start, held back until something of it goes well

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ttc import registry
 from ttc.errors import ConfigurationError
 from ttc.evals.nested_strategies import with_nested
+from ttc.evals.problem import Problem
 from ttc.evals.suite import Suite
 from ttc.strategy import Strategy
 from ttc.types import Query
 
-__all__ = ["refuse_tuned_problems"]
+__all__ = ["refuse_tuned_problems", "tuned_note", "without_tuned"]
 
 
 def refuse_tuned_problems(strategies: Iterable[Strategy], suite: Suite, problems: Iterable[str]) -> None:
@@ -43,6 +44,34 @@ def refuse_tuned_problems(strategies: Iterable[Strategy], suite: Suite, problems
             )
 
 
+def without_tuned(strategies: Iterable[Strategy], suite: Suite, problems: Sequence[Problem]) -> list[Problem]:
+    """The problems that no strategy of a run, and no strategy inside one, was tuned on.
+
+    Raises:
+        ConfigurationError: none is left.
+    """
+    guards = [guard for strategy in strategies for one in with_nested(strategy) if (guard := _guard(one)) is not None]
+    kept = [problem for problem in problems if not any(was_tuned_on(problem.query) for was_tuned_on in guards)]
+    if not kept:
+        raise ConfigurationError(
+            f"suite '{suite.name}': a strategy was tuned on each of its {len(problems)} problems, so none is left. "
+            f"{_advice(suite, 0)}"
+        )
+    return kept
+
+
+def tuned_note(strategies: Iterable[Strategy], suite: Suite) -> str:
+    """Say how many problems of a suite are left out; empty where none is."""
+    distinct = list({problem.query.id: problem for problem in suite.problems}.values())
+    left_out = len(distinct) - len(without_tuned(strategies, suite, distinct))
+    if not left_out:
+        return ""
+    return (
+        f"suite '{suite.name}': {left_out:,} of its {len(distinct):,} problems are left out, since a strategy was "
+        "tuned on them"
+    )
+
+
 def _guard(strategy: Strategy) -> Callable[[Query], bool] | None:
     """What tells the queries that a strategy was tuned on: by id and text where it can, else by id."""
     by_query: Callable[[Query], bool] | None = getattr(strategy, "tuned_on_query", None)
@@ -57,7 +86,7 @@ def _advice(suite: Suite, others: int) -> str:
     ways = [
         f"another seed of the suite ({suite.name}{',' if ':' in suite.name else ':'}seed=...)" if seeded else "",
         f"another draw of it with --limit and --sample-seed, since {others:,} of its {len(suite.problems):,} problems "
-        "were not tuned on"
+        "were not tuned on (--leave-out-tuned takes those alone)"
         if others
         else "",
         "another suite, or tune on others",

@@ -15,6 +15,7 @@
     ├── LaunchError (RuntimeError)            the vLLM server that we start did not come up
     ├── MissingExtra (ImportError)            an optional package is not installed; names the extra
     └── RunError                              a run directory is missing, locked, or of another version
+        └── RunStopped                        a run came to a stop as it was asked to, and can be resumed
 
 Each message says what was wrong, where, and what to do. The command line prints it as one line and exits with 2.
 """
@@ -34,6 +35,7 @@ __all__ = [
     "ModelError",
     "RequestRejected",
     "RunError",
+    "RunStopped",
     "SandboxUnavailable",
     "ServerUnreachable",
     "TTCError",
@@ -111,3 +113,7 @@ class MissingExtra(TTCError, ImportError):
 
 class RunError(TTCError):
     """A run directory is missing, locked by another process, damaged, or of another version."""
+
+
+class RunStopped(RunError):
+    """A run was asked to stop: what was under way has come back and is kept, and the run can be resumed."""

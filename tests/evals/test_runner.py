@@ -374,8 +374,8 @@ async def test_the_grader_is_out_of_a_strategys_reach(
 
     await run_eval(settings(toy_suite(2), tmp_path, strategies=(Nosy(),)), toy_model())
     kinds = {type(thing).__name__ for thing in seen}
-    assert {"Session", "StoredCalls", "Store", "Query"} <= kinds  # it did look
-    assert kinds.isdisjoint({"Problem", "Suite", "_Unit", "_Runner"})
+    assert {"Session", "DrainedCalls", "Store", "Query"} <= kinds  # it did look
+    assert kinds.isdisjoint({"Problem", "Suite", "Unit", "_Runner"})
 
 
 def test_a_limit_draws_evenly_from_the_levels(tmp_path: Path) -> None:

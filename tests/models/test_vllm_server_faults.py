@@ -263,7 +263,7 @@ async def test_a_server_that_stays_away_fails_every_call_by_name() -> None:
     async with FakeServer(lambda body, k: Reply(text=words(200))) as server:
         requests = [replace(ASK, max_tokens=200, seed=i) for i in range(50)]
         async with (
-            VLLMServer(server.url, sleep=clock.sleep, patience=30) as model,
+            VLLMServer(server.url, in_flight=50, sleep=clock.sleep, patience=30) as model,
             model.open(requests, Ledger()) as stream,
         ):
             while server.running < 50:
@@ -279,7 +279,7 @@ async def test_an_engine_that_died_behind_a_living_api_is_not_taken_for_recovere
     async with FakeServer(lambda body, k: Reply(status=500, message="EngineDeadError")) as server:
         requests = [replace(ASK, seed=i) for i in range(40)]
         async with (
-            VLLMServer(server.url, sleep=clock.sleep, patience=10) as model,
+            VLLMServer(server.url, in_flight=40, sleep=clock.sleep, patience=10) as model,
             model.open(requests, Ledger()) as stream,
         ):
             samples = [s async for s in stream]
