@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from ttc.errors import RunError
 from ttc.evals.run_directory import STORE
@@ -122,7 +123,7 @@ def reading(directory: Path) -> Generator[tuple[sqlite3.Connection, int]]:
     if not (directory / STORE).is_file():
         raise RunError(f"there is no run in {directory}: 'ttc eval' makes one")
     with saying_what_is_wrong(directory):
-        connection = connect(directory / STORE)
+        connection = _connect_to_read(directory / STORE)
         try:
             yield connection, migrate(connection, directory, make=False)
         finally:
@@ -135,7 +136,23 @@ def saying_what_is_wrong(directory: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise RunError(
-            f"the store in {directory} cannot be read ({error}): if the disk is sound the file is damaged; keep a copy "
-            f"of {STORE} with its -wal before anything is tried on it"
-        ) from error
+        # SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN and SQLITE_READONLY, in all their kinds, are the disk's.
+        of_disk = (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (8, 10, 13, 14)
+        what = (
+            "the disk is full, read-only or failing; make room on it"
+            if of_disk
+            else f"if the disk is sound the file is damaged; keep a copy of {STORE} with its -wal before anything is "
+            "tried on it"
+        )
+        raise RunError(f"the store in {directory} cannot be read ({error}): {what}") from error
+
+
+def _connect_to_read(file: Path) -> sqlite3.Connection:
+    """Open a store for reading, also on a disk that takes nothing more, if nobody writes it there."""
+    try:
+        return connect(file)
+    except sqlite3.OperationalError:
+        log = file.with_name(f"{file.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise
+        return sqlite3.connect(f"file:{quote(str(file.resolve()))}?immutable=1", uri=True, isolation_level=None)
