@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations
 from math import comb
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tests.data import recorded
 from ttc.beta_binomial import fit_beta_binomial
 from ttc.errors import ConfigurationError
+from ttc.majority_at import majority_at
 from ttc.pool_columns import import_pool
 from ttc.pool_statistics import pass_at, pool_statistics
 from ttc.pools import CutColumns, Pool, RecordedProblem
@@ -46,9 +48,41 @@ def test_pass_at_n_averages_over_all_subsets_also_of_estimates(right: list[float
         assert pass_at(right, [k])[0] == pytest.approx(float(np.mean(counted)), abs=1e-9)
 
 
+@settings(deadline=None)
+@given(answers=st.lists(st.sampled_from(["a", "b", "c", None]), min_size=1, max_size=7), right=st.floats(0, 1))
+def test_a_majority_of_n_is_over_all_subsets_with_ties_by_lot(answers: list[str | None], right: float):
+    verdicts = {"a": right, "b": 0.0, "c": 1.0}
+    sizes = Counter(a for a in answers if a is not None)
+    classes = tuple((n, verdicts[a]) for a, n in sorted(sizes.items()))
+
+    def won(some: tuple[str | None, ...]) -> float:
+        votes = Counter(a for a in some if a is not None)
+        leaders = [a for a in votes if votes[a] == max(votes.values())]
+        return float(np.mean([verdicts[a] for a in leaders])) if leaders else 0.0
+
+    for n in range(1, len(answers) + 1):
+        counted = float(np.mean([won(some) for some in combinations(answers, n)]))
+        assert majority_at(classes, answers.count(None), n) == pytest.approx(counted, abs=1e-9)
+
+
+def test_a_majority_of_seeded_subsets_is_near_that_of_all():
+    rng = np.random.default_rng(0)
+    problems = [
+        problem(f"p{i}", *(float(a == 0) for a in said), answers=tuple(map(str, said)))
+        for i in range(100)
+        for said in [rng.choice(4, p=[0.4, 0.3, 0.2, 0.1], size=24).tolist()]
+    ]
+    found = pool_statistics(pool(*problems)).majority_at[16].value
+    counted = [
+        majority_at(tuple((p.answers.count(a), float(a == "0")) for a in sorted(set(p.answers), key=str)), 0, 16)
+        for p in problems
+    ]
+    assert found == pytest.approx(float(np.mean(counted)), abs=3 * 0.035 / 10)
+
+
 def test_a_majority_is_that_of_the_answers():
     found = pool_statistics(pool(problem("p", 1, 1, 1, 0, 0), problem("q", 1, 0, 0, 0, answers=("a", "b", "b", "b"))))
-    assert found.majority_at[4].value == pytest.approx((1 + 0) / 2, abs=0.06)
+    assert found.majority_at[4].value == pytest.approx((1 + 0) / 2)
     assert found.majority_at[1].value == pytest.approx((3 / 5 + 1 / 4) / 2)
     assert found.pass_at[1].value == pytest.approx((3 / 5 + 1 / 4) / 2)
 
