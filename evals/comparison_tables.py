@@ -31,7 +31,8 @@ def headline(found: RunComparison) -> str:
 
 def heads(found: RunComparison) -> list[str]:
     """Name the columns of :func:`row_cells`, that of the configuration first."""
-    return ["Configuration", found.a, found.b, "Difference", "95% interval", "p (Holm)", f"{_axis(found)}, ratio"]
+    ratio = f"{_unit(_axis(found))}, ratio"
+    return ["Configuration", found.a, found.b, "Difference", "95% interval", "p (Holm)", ratio]
 
 
 def row_name(row: RunDifference, *, several_models: bool) -> str:
@@ -99,8 +100,11 @@ def _target(t: TargetRatio, found: RunComparison) -> str:
 
 
 def _amount(value: float, axis: str) -> str:
-    unit = AXES[axis].removesuffix(" per query") if axis in AXES else axis
-    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+    return f"{value:,.0f} {_unit(axis)}" if value >= 100 else f"{value:.3g} {_unit(axis)}"
+
+
+def _unit(axis: str) -> str:
+    return AXES[axis].removesuffix(" per query")
 
 
 def _axis(found: RunComparison) -> str:

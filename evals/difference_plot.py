@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ttc.evals.canvas import FAINT, INK, PALETTE, figure_of, svg_text
+from ttc.evals.canvas import FAINT, INK, PALETTE, figure_of, one_line, plain, svg_text
 
 if TYPE_CHECKING:
     from ttc.evals.run_differences import RunComparison
@@ -47,5 +47,5 @@ def difference_svg(comparison: RunComparison) -> str:
 
 def _name(a: str, b: str) -> str:
     name = a if a == b else f"{a} − {b}"  # noqa: RUF001 -- a minus sign, to be read
-    name = "".join(c if c.isprintable() else "\ufffd" for c in name).replace("$", r"\$")
-    return name if len(name) <= 44 else name[:43] + "…"
+    name = one_line(name)
+    return plain(name if len(name) <= 44 else name[:43] + "…")

@@ -21,6 +21,7 @@ from ttc.cli.policy import policy_app
 from ttc.cli.pool import pool_app
 from ttc.cli.power import power_command
 from ttc.cli.printable import printable
+from ttc.cli.publish import publish_command
 from ttc.cli.record import record_command
 from ttc.cli.report import report
 from ttc.cli.reproduce import reproduce_command
@@ -67,6 +68,7 @@ app.add_typer(pool_app)
 app.command("report")(report)
 app.command("reproduce")(reproduce_command)
 app.command("compare")(compare_command)
+app.command("publish")(publish_command)
 app.command("runs")(runs_command)
 app.command("export")(export_command)
 app.command("learn")(learn)
