@@ -1,28 +1,38 @@
 """The page of a run: one self-contained HTML file, and the figures beside it.
 
 Everything on it is a function of the run's store. The page needs no network and no permission: a content security
-policy forbids everything except its own style and script, whose hashes it names. Whatever a model wrote reaches the
-page through jinja2's escaping, or as JSON that the script puts in place as text.
+policy forbids everything except its own style and scripts, whose hashes it names. Whatever a model wrote reaches the
+page through jinja2's escaping, or as JSON that a script puts in place as text. What does not fit into the page is in
+files beside it, ``problems/001.html`` and so on.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from ttc.errors import MissingExtra, RunError, TTCError
+from ttc.errors import RunError, TTCError
+from ttc.evals.axes import Timings, caps_of
 from ttc.evals.cost_plot import final_points
 from ttc.evals.plots import cost_svg, draw_costs, draw_curves, group_name, panel_groups, panel_svg
 from ttc.evals.records import UnitRecord
-from ttc.evals.report.problems import DETAILS, problem_pages
+from ttc.evals.report.chart_data import chart_data
+from ttc.evals.report.charts import chart_specs, kind_colours, vega_bundle
+from ttc.evals.report.filling import fill, source
+from ttc.evals.report.parts import Part, remove_parts, write_parts
+from ttc.evals.report.problems import DETAILS, ROWS, ProblemTable, pages_of
 from ttc.evals.report.run_card import card_facts, commands, facts, legend, warnings
-from ttc.evals.report.tables import cost_rows, equal_cost_rows, family_rows, headline, judging_rows, result_rows
+from ttc.evals.report.series import series_of
+from ttc.evals.report.tables import (
+    class_tables,
+    cost_rows,
+    equal_cost_rows,
+    headline,
+    judging_rows,
+    result_rows,
+    share_rows,
+)
 from ttc.evals.run_card import read_card, write_summary
 from ttc.evals.run_directory import write_file
 from ttc.evals.scaling import timings
@@ -36,15 +46,21 @@ SIZE_LIMIT = 5_000_000
 """A page is smaller than this many bytes: the details of some problems are left out until it is."""
 
 
-def write_report(run_dir: Path) -> list[Path]:
+def write_report(run_dir: Path, *, axis: str = "thinking") -> list[Path]:
     """Write the figures and the page of a run, and its summary anew, from its store and its card.
 
+    Args:
+        run_dir: the run's directory.
+        axis: what accuracy is put against at first, one of :data:`~ttc.evals.axes.AXES`.
+
     Returns:
-        The files: ``curves.png`` (1400 pixels wide), ``curves.svg``, ``cost.png``, ``cost.svg``, ``report.html``.
+        The files: ``curves.png`` (1400 pixels wide), ``curves.svg``, ``cost.png``, ``cost.svg``, ``report.html``, and
+        where not all of every problem fits into that: ``problems/001.html`` and so on.
 
     Raises:
         RunError: there is no run, nothing in it is done yet, or it cannot be read.
-        MissingExtra: matplotlib or jinja2 is not installed.
+        ConfigurationError: there is no such axis, or no point of the run knows its cost on it.
+        MissingExtra: what draws figures and pages is not installed.
     """
     run_dir = Path(run_dir)
     units = read_units(run_dir)
@@ -53,13 +69,30 @@ def write_report(run_dir: Path) -> list[Path]:
             f"no query of the run in {run_dir} is done yet: resume it with 'ttc eval --resume {run_dir.name}'"
         )
     summary = write_summary(run_dir)
+    clock = timings(units)
+    charts = chart_data(summary, timings=clock, axis=axis)  # before anything is drawn: an axis may be unknown
     problems, notices = _problems(units)
-    page = render(summary, units, problems, card=read_card(run_dir), runs=run_dir.parent, notices=notices)
+    table = _table(summary, units, problems)
+    if pages_of(table).whole:
+        remove_parts(run_dir)
+        parts: list[Part] = []
+    else:
+        parts = write_parts(run_dir, table, run=run_dir.name)
+    page = render(
+        summary,
+        units,
+        problems,
+        card=read_card(run_dir),
+        runs=run_dir.parent,
+        notices=notices,
+        charts=charts,
+        parts=parts,
+    )
     paths = [run_dir / name for name in ("curves.png", "curves.svg", "cost.png", "cost.svg", "report.html")]
     draw_curves(summary, paths[0], paths[1])
     draw_costs(summary, paths[2], paths[3])
     write_file(paths[4], page.encode())
-    return paths
+    return [*paths, *(run_dir / part.href for part in parts)]
 
 
 def render(
@@ -70,6 +103,8 @@ def render(
     card: Mapping[str, Any] | None = None,
     runs: Path = Path("runs"),
     notices: Sequence[str] = (),
+    charts: Mapping[str, Any] | None = None,
+    parts: Sequence[Part] = (),
 ) -> str:
     """Return the page as HTML of less than :data:`SIZE_LIMIT` bytes.
 
@@ -80,56 +115,86 @@ def render(
         card: the run card, as :func:`~ttc.evals.run_card.read_card` returns it.
         runs: where the run's directory is, for the commands that are shown.
         notices: what a reader should know first.
+        charts: what the charts are drawn from; default: as :func:`~ttc.evals.report.chart_data.chart_data` makes it.
+        parts: files beside the page that hold what it has no room for.
 
     Raises:
-        MissingExtra: matplotlib or jinja2 is not installed.
+        MissingExtra: matplotlib, jinja2, Altair or vl-convert-python is not installed.
     """
-    about = {"card": card_facts(card or {}), "commands": commands(card or {}, runs)}
-    limit, fixed = DETAILS, {**_fixed_part(summary, units, notices), **about}
+    clock = timings(units)
+    charts = charts or chart_data(summary, timings=clock)
+    table = _table(summary, units, problems or {})
+    fixed = {
+        **_fixed_part(summary, units, notices, charts, clock),
+        "card": card_facts(card or {}),
+        "commands": commands(card or {}, runs),
+        "parts": [{"href": part.href, "name": part.name} for part in parts],
+    }
+    data = {"charts": charts, "specs": chart_specs(series_of(summary), charts["kinds"])}
+    scripts = [vega_bundle(), source("page.js", "brackets.js", "search_tree.js", "charts.js")]
+    links = {key: href for part in parts for key, href in part.links().items()}
+    details, rows = DETAILS, ROWS
     while True:
-        html = _fill(fixed, summary, units, problems or {}, limit)
-        if len(html.encode()) < SIZE_LIMIT or not limit:
+        part = pages_of(table, limit=details, rows=rows, links=links)
+        html = fill(
+            "page.html.j2",
+            data={**data, "problems": part.details},
+            scripts=scripts,
+            values={"page": {**fixed, "table": part}},
+        )
+        if len(html.encode()) < SIZE_LIMIT or rows < 2:
             return html
-        limit //= 2
+        # Hostile names may take ten times their room.
+        details, rows = (details // 2, rows) if details else (0, rows // 2)
 
 
-def _fixed_part(summary: Summary, units: Sequence[UnitRecord], notices: Sequence[str]) -> dict[str, Any]:
+def _table(summary: Summary, units: Sequence[UnitRecord], problems: Mapping[tuple[str, str], Problem]) -> ProblemTable:
+    specs = list(dict.fromkeys(p.spec for p in final_points(summary)))
+    return ProblemTable(units, problems, specs, summary.classes.get("level", ()))
+
+
+def _fixed_part(
+    summary: Summary,
+    units: Sequence[UnitRecord],
+    notices: Sequence[str],
+    charts: Mapping[str, Any],
+    clock: Timings,
+) -> dict[str, Any]:
     """Everything that does not depend on how many problems are shown."""
-    groups = panel_groups(summary)
-    kinds, costs = cost_rows(summary, timings(units))
-    family_columns, families = family_rows(summary)
+    kinds, costs = cost_rows(summary, clock)
+    tags = list(dict.fromkeys(g["tag"] for g in charts["groups"]))
     return {
-        "title": f"{summary.run.get('model', 'A model')} on {', '.join(dict.fromkeys(u.suite for u in units))}",
+        "title": f"{_models(summary)} on {', '.join(dict.fromkeys(u.suite for u in units))}",
         "headline": headline(summary),
         "facts": facts(summary, units),
         "notices": [*notices, *warnings(summary, units)],
         "legend": legend(summary),
-        "panels": _panels(summary, groups),
-        "levels": [group_name(g) for g in groups],
+        "axes": charts["axes"],
+        "axis": charts["axis"],
+        "caps": ", ".join(caps_of(summary.run)),
+        "models": charts["models"],
+        "groups": [(tag, [g for g in charts["groups"] if g["tag"] == tag]) for tag in tags],
+        "panel_tags": [tag for tag in tags if tag != "all"],
+        "curves_svg": _inline(panel_svg(summary, "all", wide=True), "curves"),
+        "cost_svg": _inline(cost_svg(summary), "cost"),
+        "shares": charts["shares"],
+        "unseen": [share["words"] for share in charts["shares"] if not share["seen"]],
+        "share_rows": share_rows(summary, [share["name"] for share in charts["shares"]]),
+        "levels": [group_name(g) for g in panel_groups(summary)],
         "results": result_rows(summary),
         "all_points": result_rows(summary, every=True),
         "equal_cost": equal_cost_rows(summary),
         "judging": judging_rows(summary),
-        "families": families,
-        "family_columns": family_columns,
+        "classes": class_tables(summary),
         "kinds": kinds,
+        "kind_colours": kind_colours(kinds),
         "costs": costs,
-        "cost_svg": _inline(cost_svg(summary), "cost"),
     }
 
 
-def _panels(summary: Summary, groups: Sequence[str]) -> list[dict[str, Any]]:
-    """Draw the panels: the first one twice, wide with names beside the curves, and narrow for a phone."""
-    form = "third" if len(groups) % 2 == 0 else "half"
-    forms = [("all", "wide"), ("all", "narrow"), *((g, form) for g in groups[1:])]
-    return [
-        {
-            "form": form,
-            "label": f"Accuracy against thinking tokens, {group_name(group)}; the numbers are in the table of results",
-            "svg": _inline(panel_svg(summary, group, wide=form == "wide"), f"p{i}"),
-        }
-        for i, (group, form) in enumerate(forms)
-    ]
+def _models(summary: Summary) -> str:
+    names = list(dict.fromkeys(c.model for c in summary.curves if c.model))
+    return ", ".join(names) or str(summary.run.get("model", "A model"))
 
 
 def _inline(svg: str, prefix: str) -> Any:
@@ -137,50 +202,6 @@ def _inline(svg: str, prefix: str) -> Any:
     from ttc.evals.report.inline_svg import inline_svg
 
     return inline_svg(svg, prefix)
-
-
-def _fill(
-    fixed: dict[str, Any],
-    summary: Summary,
-    units: Sequence[UnitRecord],
-    problems: Mapping[tuple[str, str], Problem],
-    limit: int,
-) -> str:
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError:
-        raise MissingExtra("jinja2", "report", "writing a page") from None
-    specs = list(dict.fromkeys(p.spec for p in final_points(summary)))
-    levels = summary.classes.get("level", ())
-    part = problem_pages(units, problems, specs, levels=levels, limit=limit)
-    page = {**fixed, "columns": part.columns, "rows": part.rows, "problems_note": part.note}
-    here = files("ttc.evals.report")
-    style, script, drawing = (here.joinpath(n).read_text("utf-8") for n in ("page.css", "page.js", "search_tree.js"))
-    script += drawing
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(here.joinpath("page.html.j2").read_text("utf-8"))
-    return template.render(
-        page=page,
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-        data=Markup(_script_data({"problems": part.details})),
-    )
-
-
-def _hash(text: str) -> str:
-    """Return the hash by which the policy allows an inline style or script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _script_data(data: Any) -> str:
-    """Write JSON that stays data inside a script element: no ``<`` can end it, no ``&`` be read as a reference."""
-    raw = orjson.dumps(data).decode()
-    for sign in "<>&\u2028\u2029":
-        raw = raw.replace(sign, f"\\u{ord(sign):04x}")
-    return raw
 
 
 def _problems(units: Sequence[UnitRecord]) -> tuple[dict[tuple[str, str], Problem], list[str]]:

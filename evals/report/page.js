@@ -81,13 +81,29 @@ function toggle(button) {
   else row.after(details(data.problems[Number(row.dataset.row)], row.cells.length));
 }
 
-for (const button of body.querySelectorAll(".open")) button.addEventListener("click", () => toggle(button));
+for (const button of body.querySelectorAll("button.open")) button.addEventListener("click", () => toggle(button));
+
+// An address that ends in #r12 opens that row.
+function openNamed() {
+  const row = /^#r\d+$/.test(location.hash) ? document.getElementById(location.hash.slice(1)) : null;
+  const button = row?.querySelector("button.open");
+  if (!button) return;
+  if (button.getAttribute("aria-expanded") !== "true") toggle(button);
+  row.scrollIntoView({ block: "start" });
+  button.focus({ preventScroll: true });
+}
+addEventListener("hashchange", openNamed);
 
 function details(problem, columns) {
   const cell = make("td", "");
   cell.colSpan = columns;
   const question = make("div", "question", make("h3", "", "Problem"), make("pre", "", problem.prompt));
   if (problem.gold !== null) question.append(make("p", "gold", "Right answer ", make("code", "", problem.gold)));
+  if (problem.href) {
+    const link = make("a", "", "All that is kept of this problem");
+    link.href = problem.href;
+    question.append(make("p", "gold", link));
+  }
   const units = make("div", "units", ...problem.units.map(unitCard));
   cell.append(make("div", "inside", question, units));
   return make("tr", "details", cell);
@@ -98,12 +114,18 @@ function unitCard(unit) {
   const title = make("h3", "", unit.strategy, make("small", "", unit.setting), verdict);
   const facts = [`${unit.thinking.toLocaleString("en")} thinking tokens`, `${unit.calls} call${unit.calls === 1 ? "" : "s"}`, unit.ended_by.replaceAll("_", " ")];
   const card = make("article", "", title, make("p", "answer", answerOf(unit.answer)), make("p", "spent", facts.join(" · ")));
+  const kinds = Object.entries(unit.kinds);
+  if (kinds.length > 1) card.append(make("p", "spent", kinds.map(([kind, [calls, spent]]) => `${kind}: ${calls.toLocaleString("en")} call${calls === 1 ? "" : "s"}, ${tokens(spent)}`).join(" · ")));
   for (const warning of unit.warnings) card.append(make("p", "warning", warning));
   if (unit.search.trees) {
     card.classList.add("wide");
     card.append(...unit.search.trees.map(searchTree), make("p", "spent", unit.search.note));
   }
   if (unit.trace.length) card.append(traceTree(unit));
+  for (const bracket of unit.brackets) {
+    if (bracket.rounds.length > 2 || bracket.kind === "table") card.classList.add("wide");
+    card.append(bracketOf(bracket, unit.answer));
+  }
   if (unit.text) card.append(make("details", "text", make("summary", "", "Text behind the answer"), make("pre", "", unit.text)));
   return card;
 }
@@ -114,22 +136,28 @@ function traceTree(unit) {
   const scores = new Map();
   for (const event of unit.trace) if (event.event === "score") scores.set(event.index, event.score);
   const samples = unit.trace.filter((event) => event.event === "sample");
-  const votes = new Map();
+  // The strategy's own count knows which spellings are one answer; without one, equal texts are.
+  const groups = new Map();
   for (const sample of samples) {
-    const key = sample.answer === null || sample.answer === undefined ? "" : `=${sample.answer}`;
-    votes.set(key, [...(votes.get(key) ?? []), sample]);
+    const key = sample.answer ?? null;
+    groups.set(key, [...(groups.get(key) ?? []), sample]);
   }
-  const byVotes = [...votes.values()].sort((a, b) => b.length - a.length);
-  for (const group of byVotes) {
+  const counts = unit.trace.filter((event) => event.event === "vote" && Array.isArray(event.classes));
+  const counted = counts.length === 1 && counts[0].classes.every((c) => Array.isArray(c) && c.length >= 2) ? counts[0].classes : [];
+  const lines = counted.map(([answer, n, weight]) => ({ answer, n, weight, members: groups.get(answer) ?? [] }));
+  const told = new Set(counted.map(([answer]) => answer));
+  const rest = [...groups].filter(([answer]) => !told.has(answer)).sort((a, b) => (a[0] === null) - (b[0] === null) || b[1].length - a[1].length);
+  for (const [answer, members] of rest) lines.push({ answer, n: counted.length && answer !== null ? 0 : members.length, members });
+  const weighted = counted.some(([, n, weight]) => typeof weight === "number" && weight !== n);
+  const most = weighted ? counted.reduce((sum, [, , weight]) => sum + weight, 0) : samples.length;
+  for (const { answer, n, weight, members } of lines) {
     const bar = make("meter", "");
-    bar.max = samples.length;
-    bar.value = group.length;
-    const won = group[0].answer !== null && group[0].answer === unit.answer;
-    const count = `${group.length} of ${samples.length}`;
-    const said = group[0].answer ?? null;
-    const label = answerOf(said === null ? said : short(said));
-    const leaves = make("ul", "leaves chips", ...group.map((sample) => sampleLeaf(sample, scores.get(sample.index))));
-    tree.append(make("li", won ? "won" : "", make("div", "vote", label, bar, make("small", "", count)), leaves));
+    bar.max = most || 1;
+    bar.value = weighted ? weight ?? 0 : n;
+    const won = answer !== null && answer === unit.answer;
+    const said = counted.length && answer !== null && !told.has(answer) ? "counted with one above" : `${n} of ${samples.length}${weighted && weight !== undefined ? `, weight ${weight}` : ""}`;
+    const leaves = make("ul", "leaves chips", ...members.map((sample) => sampleLeaf(sample, scores.get(sample.index))));
+    tree.append(make("li", won ? "won" : "", make("div", "vote", answerOf(answer === null ? null : short(answer)), bar, make("small", "", said)), leaves));
   }
   const pairs = new Map();
   for (const event of unit.trace) {
@@ -148,7 +176,7 @@ function traceTree(unit) {
     tree.append(make("li", "", "comparisons", list));
   }
   for (const event of unit.trace) {
-    if (["sample", "score", "compare"].includes(event.event)) continue;
+    if (["sample", "score", "compare"].includes(event.event) || (counted.length && event === counts[0])) continue;
     const { event: name, tokens: at, ...rest } = event;
     const said = rest.said ? [rest.said] : Object.entries(rest).map(([key, value]) => `${key === name ? "" : `${key} `}${inWords(value)}`);
     tree.append(make("li", "", make("b", "", name), said.length ? `: ${said.join(", ")}` : "", make("small", "", at === undefined ? "" : `at ${tokens(at)}`)));

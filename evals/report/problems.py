@@ -1,54 +1,145 @@
-"""The problem by problem part of a page: a row for each problem, and what each strategy did on it.
+"""The problem by problem part of a page: a row for each problem, and what is shown of it when it is opened.
 
-A page has to stay small enough to open and to send, so long texts are shortened in the middle, long traces at the
-end, and of very many problems an even selection is shown. Whatever is left out is counted, and the page says so.
+A page has to stay small enough to open and to send. So of very many problems an even selection is listed, and of those
+an even selection can be opened in the page; all others are in files beside it, to which their rows lead. Whatever is
+left out is counted, and the page says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from ttc.evals.plots import BASELINE
 from ttc.evals.records import UnitRecord
-from ttc.evals.report.search_trees import search_trees
+from ttc.evals.report.filling import script_data
+from ttc.evals.report.problem_details import Room, problem_details
 from ttc.evals.suite import Problem
-from ttc.strategies.grown_tree import wave_said, without_step_calls
 
-__all__ = ["ProblemPages", "problem_pages"]
+__all__ = ["DETAILS", "ROWS", "Column", "Key", "ProblemPages", "ProblemTable", "pages_of", "problem_pages"]
 
-ROWS, DETAILS, EVENTS = 2000, 300, 96
-PROMPT, TEXT, VALUE, LIST = 2400, 1600, 240, 32
+ROWS, CELLS, DETAILS, DETAIL_BYTES = 2000, 12_000, 300, 1_600_000
+"""A page lists so many problems (fewer with many columns), and opens so many, in so many bytes."""
+
+Key = tuple[str, str]
+"""Suite and id of a problem."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A configuration: what ran (on which model, empty: the only one), and how it is named."""
+
+    spec: str
+    model: str
+    name: str
+    setting: str
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemPages:
-    """Rows and details of the problems.
+    """Rows and details of problems.
 
     Attributes:
         columns: heads of the table.
         rows: one per problem that is shown, in the order of the columns.
         details: for each row what is shown when it is opened, or None.
         note: in words: what is shown and what is left out.
+        whole: all that is kept of every problem is shown.
     """
 
     columns: list[dict[str, Any]]
     rows: list[dict[str, Any]]
     details: list[dict[str, Any] | None]
     note: str
+    whole: bool = True
+
+
+@dataclass(slots=True)
+class ProblemTable:
+    """The problems of a run in their order, to be read in parts.
+
+    Attributes:
+        units: what the store holds.
+        problems: by suite and id, for their text and the right answer; those that are missing show their id.
+        specs: the strategies in the order of the columns.
+        levels: the difficulty levels, the easiest first.
+    """
+
+    units: Sequence[UnitRecord]
+    problems: Mapping[Key, Problem]
+    specs: Sequence[str]
+    levels: Sequence[str] = ()
+    columns: list[Column] = field(init=False)
+    order: list[Key] = field(init=False)
+    _cells: dict[Key, dict[tuple[str, str], list[UnitRecord]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        several = len({u.model for u in self.units}) > 1
+        self._cells = {}
+        names: dict[tuple[str, str], Column] = {}
+        for unit in sorted(self.units, key=lambda u: u.epoch):
+            column = (unit.spec, unit.model if several else "")
+            self._cells.setdefault((unit.suite, unit.problem), {}).setdefault(column, []).append(unit)
+            setting = "" if unit.setting is None else f"n={unit.setting}"
+            said = " ".join(filter(None, (setting, unit.model if several else "")))
+            names.setdefault(column, Column(*column, unit.strategy, said))
+        models = list(dict.fromkeys(model for _, model in names))
+        self.columns = [names[spec, m] for spec in dict.fromkeys(self.specs) for m in models if (spec, m) in names]
+        place = {key: i for i, key in enumerate(self.problems)}
+        self.order = sorted(self._cells, key=lambda key: (place.get(key, len(place)), key))
+
+    @property
+    def heads(self) -> list[dict[str, Any]]:
+        """The heads of the table's columns."""
+        first = [{"name": name, "setting": "", "mark": False} for name in ("Problem", "Level", "Family")]
+        return [*first, *({"name": c.name, "setting": c.setting, "mark": True} for c in self.columns)]
+
+    def row(self, key: Key) -> dict[str, Any]:
+        """Return the row of a problem."""
+        mine, problem = self._cells[key], self.problems.get(key)
+        tags = next(iter(mine.values()))[0].tags
+        level = tags.get("level", "")
+        return {
+            "title": _title(problem) if problem else key[1],
+            "level": level,
+            "rank": self.levels.index(level) if level in self.levels else len(self.levels),
+            "family": tags.get("family", "").replace("_", " "),
+            "cells": [_cell(mine.get((c.spec, c.model), [])) for c in self.columns],
+            "group": " ".join(_groups(mine)),
+            "detailed": False,
+            "href": "",
+            "id": "",
+        }
+
+    def details(self, key: Key, room: Room) -> dict[str, Any]:
+        """Return what is shown when a problem is opened."""
+        mine = self._cells[key]
+        columns = [(c.name, c.setting, mine.get((c.spec, c.model), ())) for c in self.columns]
+        return problem_details(self.problems.get(key), columns, room)
+
+    def listed(self, rows: int = ROWS) -> list[Key]:
+        """The problems that a page lists: all, or an even selection of so many, fewer where there are many columns."""
+        most = min(rows, max(1, CELLS // max(1, len(self.columns))))
+        return [self.order[i] for i in _even(len(self.order), most)]
+
+    def notes(self) -> Iterator[str]:
+        """Say what holds wherever the problems are shown."""
+        yield "Open a row to see the answers, the votes and the verdicts; press a heading to sort."
+        if any(u.epoch for u in self.units):
+            yield "Where a problem was run several times, the table shows how often it was right, the details its first run."
 
 
 def problem_pages(
     units: Sequence[UnitRecord],
-    problems: Mapping[tuple[str, str], Problem],
+    problems: Mapping[Key, Problem],
     specs: Sequence[str],
     *,
     levels: Sequence[str] = (),
     limit: int = DETAILS,
+    links: Mapping[Key, str] | None = None,
 ) -> ProblemPages:
-    """Lay out the problems of a run.
+    """Lay out the problems of a run for its page.
 
     Args:
         units: what the store holds.
@@ -56,54 +147,52 @@ def problem_pages(
         specs: the strategies in the order of the columns.
         levels: the difficulty levels, the easiest first.
         limit: for how many problems details are kept.
+        links: by suite and id, where all of a problem is.
     """
-    cells: dict[tuple[str, str], dict[str, list[UnitRecord]]] = {}
-    for unit in sorted(units, key=lambda u: u.epoch):
-        cells.setdefault((unit.suite, unit.problem), {}).setdefault(unit.spec, []).append(unit)
-    place = {key: i for i, key in enumerate(problems)}
-    order = sorted(cells, key=lambda key: (place.get(key, len(place)), key))
-    shown = [order[i] for i in _even(len(order), ROWS)]
-    detailed = set(_even(len(shown), limit))
-    names = {u.spec: (u.strategy, "" if u.setting is None else f"n={u.setting}") for u in units}
-    heads = [("Problem", ""), ("Level", ""), ("Family", ""), *(names[spec] for spec in specs)]
-    columns = [{"name": name, "setting": setting, "mark": i > 2} for i, (name, setting) in enumerate(heads)]
-    rows: list[dict[str, Any]] = []
-    details: list[dict[str, Any] | None] = []
+    return pages_of(ProblemTable(units, problems, specs, levels), limit=limit, links=links)
+
+
+def pages_of(
+    table: ProblemTable, *, limit: int = DETAILS, rows: int = ROWS, links: Mapping[Key, str] | None = None
+) -> ProblemPages:
+    """Lay out a table for the page; see :func:`problem_pages`."""
+    shown, room, links = table.listed(rows), Room(), links or {}
+    details = _fitting(table, shown, limit, room)
+    lines: list[dict[str, Any]] = []
     for i, key in enumerate(shown):
-        mine, problem = cells[key], problems.get(key)
-        tags = next(iter(mine.values()))[0].tags
-        level = tags.get("level", "")
-        rows.append(
-            {
-                "title": _title(problem) if problem else key[1],
-                "level": level,
-                "rank": levels.index(level) if level in levels else len(levels),
-                "family": tags.get("family", "").replace("_", " "),
-                "cells": [_cell(mine.get(spec, [])) for spec in specs],
-                "group": " ".join(_groups(mine)),
-                "detailed": i in detailed,
-            }
-        )
-        details.append(_details(problem, mine, specs, names) if i in detailed else None)
-    return ProblemPages(columns, rows, details, _note(len(order), len(shown), len(detailed), units))
+        lines.append({**table.row(key), "detailed": i in details, "href": links.get(key, ""), "id": f"r{i}"})
+    notes = list(table.notes())
+    if len(shown) < len(table.order):
+        notes.append(f"Of {len(table.order):,} problems an even selection of {len(shown):,} is listed.")
+    if len(details) < len(shown):
+        where = "; the others lead to files beside it" if links else ""
+        notes.append(f"Details are kept for {len(details):,} of them, evenly spread, to keep this page small{where}.")
+    whole = not room.shortened and len(details) == len(table.order)
+    opened = [{**details[i], "href": line["href"]} if i in details else None for i, line in enumerate(lines)]
+    return ProblemPages(table.heads, lines, opened, " ".join(notes), whole)
+
+
+def _fitting(table: ProblemTable, shown: Sequence[Key], limit: int, room: Room) -> dict[int, dict[str, Any]]:
+    """Return the details of an even selection, by place: as many as fit into :data:`DETAIL_BYTES`."""
+    found: dict[int, tuple[dict[str, Any], int]] = {}
+    while limit:
+        chosen = _even(len(shown), limit)
+        found = {i: found[i] for i in chosen if i in found}
+        for i in chosen:
+            if i not in found:
+                details = table.details(shown[i], room)
+                found[i] = details, len(script_data(details))
+            if sum(size for _, size in found.values()) > DETAIL_BYTES and limit > 1:
+                break
+        else:
+            return {i: details for i, (details, _) in sorted(found.items())}
+        limit //= 2
+    return {}
 
 
 def _even(n: int, limit: int) -> list[int]:
-    """Choose up to ``limit`` of n positions, evenly spread."""
+    """Choose up to ``limit`` of n positions, evenly spread; half as many are among them."""
     return list(range(n)) if n <= limit else [i * n // limit for i in range(limit)]
-
-
-def _note(total: int, shown: int, detailed: int, units: Sequence[UnitRecord]) -> str:
-    note = "Open a row to see the answers, the votes and the verdicts; press a heading to sort."
-    if shown < total:
-        note += f" Of {total:,} problems an even selection of {shown:,} is listed."
-    if detailed < shown:
-        note += f" Details are kept for {detailed:,} of them, evenly spread, to keep this page small."
-    if any(u.epoch for u in units):
-        note += (
-            " Where a problem was run several times, the table shows how often it was right, the details its first run."
-        )
-    return note
 
 
 # -- one row -----------------------------------------------------------------------------------------------------------
@@ -133,10 +222,10 @@ def _cell(units: Sequence[UnitRecord]) -> dict[str, Any]:
     return {"kind": "right" if right else "wrong", "value": right, "text": "✓" if right else "✗", "title": title}
 
 
-def _groups(mine: Mapping[str, Sequence[UnitRecord]]) -> list[str]:
+def _groups(mine: Mapping[tuple[str, str], Sequence[UnitRecord]]) -> list[str]:
     """Name the filters that a problem passes."""
-    share = {spec: sum(u.correct for u in units) / len(units) for spec, units in mine.items()}
-    base = next((share[spec] for spec, units in mine.items() if units[0].strategy == BASELINE), None)
+    share = {column: sum(u.correct for u in units) / len(units) for column, units in mine.items()}
+    base = next((share[column] for column, units in mine.items() if units[0].strategy == BASELINE), None)
     groups: list[str] = []
     if base is not None and max(share.values()) > base:
         groups.append("lifted")
@@ -147,98 +236,5 @@ def _groups(mine: Mapping[str, Sequence[UnitRecord]]) -> list[str]:
     return groups
 
 
-# -- details -----------------------------------------------------------------------------------------------------------
-
-
-def _details(
-    problem: Problem | None,
-    mine: Mapping[str, Sequence[UnitRecord]],
-    specs: Sequence[str],
-    names: Mapping[str, tuple[str, str]],
-) -> dict[str, Any]:
-    return {
-        "prompt": _middle(problem.query.prompt, PROMPT) if problem else "The text of this problem is not at hand.",
-        "gold": _cap(problem.gold or problem.reference, VALUE) if problem else None,
-        "units": [_unit(mine[spec][0], *names[spec]) for spec in specs if mine.get(spec)],
-    }
-
-
-def _unit(unit: UnitRecord, strategy: str, setting: str) -> dict[str, Any]:
-    o, trace = unit.outcome, list(_flat(unit.outcome.trace))
-    search = search_trees(o.trace, o.answer)
-    if search:  # the scores of steps stand in the drawing
-        trace = [e for e in without_step_calls(trace) if e.get("event") != "score_steps"]
-    shown = _shown(trace)
-    return {
-        "strategy": strategy,
-        "setting": setting,
-        "verdict": _verdict(unit),
-        "answer": _plain(o.answer),
-        "thinking": o.thinking_tokens,
-        "calls": sum(o.calls.values()),
-        "ended_by": o.ended_by,
-        "warnings": [_cap(w, VALUE) for w in (*o.warnings, *([o.error] if o.error else []))],
-        "trace": [_event(e) for e in shown],
-        "left_out": len(trace) - len(shown),
-        "search": search,
-        "text": _middle(o.text, TEXT),
-    }
-
-
-def _verdict(unit: UnitRecord) -> str:
-    if unit.outcome.answer is None:
-        return "none"
-    return "undecided" if unit.undecided else "right" if unit.correct else "wrong"
-
-
-def _flat(trace: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield the events of a trace and those within them; matches and scores show as what is in them."""
-    for event in trace:
-        inner: Sequence[Mapping[str, Any]] = event.get("events", ())
-        if not inner or any(e.get("event") not in ("compare", "score") for e in inner):
-            yield {k: v for k, v in event.items() if k != "events"}
-        yield from _flat(inner)
-
-
-def _shown(trace: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Choose the events there is room for, in order: the waves of a search first, then the others from the start."""
-    waves_first = sorted(range(len(trace)), key=lambda i: (trace[i].get("event") != "grow", i))
-    return [trace[i] for i in sorted(waves_first[:EVENTS])]
-
-
-_EXPECTED = {"kind": "generate", "finish": "stop", "forced": False, "first": "a"}
-
-
-def _event(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what the page shows of an event, shortened; what goes without saying takes no room."""
-    if event.get("event") == "grow":
-        with suppress(ValueError):  # a third party's event of the same name
-            return {"event": "grow", "tokens": event.get("tokens", 0), "said": wave_said(event)}
-    often = event.get("event") in ("sample", "score", "compare")
-    silent = {"tokens", "by", "first", "answers"} if often else set[str]()
-    if event.get("event") == "score":
-        silent.add("answer")
-    kept = {k: v for k, v in event.items() if k not in silent and _EXPECTED.get(k, _EXPECTED) != v}
-    return {k: _plain(v) for k, v in kept.items()}
-
-
-def _plain(value: Any, depth: int = 3) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.4g}")
-    if value is None or isinstance(value, int):
-        return value
-    if isinstance(value, list | tuple) and depth:
-        return [_plain(v, depth - 1) for v in cast(Sequence[Any], value)[:LIST]]
-    return _cap(value if isinstance(value, str) else repr(cast(object, value)), VALUE)
-
-
 def _cap(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _middle(text: str, length: int) -> str:
-    """Shorten a text in its middle: the question and the answer stand at the end."""
-    if len(text) <= length:
-        return text
-    head = length // 3
-    return f"{text[:head]}\n[… {len(text) - length:,} characters left out …]\n{text[head - length :]}"

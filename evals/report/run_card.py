@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from ttc.evals.plots import BASELINE, reads_prefixes, strategy_styles
+from ttc.evals.plots import BASELINE
 from ttc.evals.records import UnitRecord
-from ttc.evals.report.tables import colour_names
+from ttc.evals.report.series import series_of
 from ttc.evals.summary import Summary
 from ttc.types import Sampling
 
@@ -79,24 +79,9 @@ def warnings(summary: Summary, units: Sequence[UnitRecord]) -> list[str]:
 
 def legend(summary: Summary) -> list[dict[str, Any]]:
     """Return what the curves' colours and marks mean."""
-    colours, styles = colour_names(summary), strategy_styles(summary)
-    banded = {c.strategy for c in summary.curves if reads_prefixes(c)}
-    alone = {c.strategy for c in summary.curves if len(c.points) == 1} - banded
-
-    def how(name: str) -> str:
-        if name == BASELINE:
-            return "one sample"
-        return "one run, any prefix" if name in banded else "one setting" if name in alone else "separate budgets"
-
     return [
-        {
-            "name": name,
-            "colour": colours[name],
-            "shape": _SHAPES[styles[name].marker],
-            "prefix": name in banded,
-            "how": how(name),
-        }
-        for name in styles
+        {"name": s.name, "colour": s.colour, "shape": _SHAPES[s.marker], "prefix": s.prefix, "how": s.how}
+        for s in series_of(summary)
     ]
 
 

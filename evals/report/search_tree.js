@@ -165,3 +165,5 @@ function legend(nodes, tree) {
   key.append(make("li", "", "each names its score and is filled up to it; the bars below are the tokens of each wave"));
   return key;
 }
+
+openNamed(); // everything is there by now

@@ -11,7 +11,16 @@ from ttc.evals.plots import BASELINE, group_name, panel_groups, strategy_styles
 from ttc.evals.summary import Comparison, EqualCost, Point, Summary
 from ttc.evals.tables import share
 
-__all__ = ["colour_names", "cost_rows", "equal_cost_rows", "family_rows", "headline", "judging_rows", "result_rows"]
+__all__ = [
+    "class_tables",
+    "colour_names",
+    "cost_rows",
+    "equal_cost_rows",
+    "headline",
+    "judging_rows",
+    "result_rows",
+    "share_rows",
+]
 
 _NONE = "–"  # noqa: RUF001 -- a dash in a table
 
@@ -74,17 +83,33 @@ def result_rows(summary: Summary, *, every: bool = False) -> list[dict[str, Any]
     return rows
 
 
-def family_rows(summary: Summary) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the configurations as column heads, and a row of accuracies per family."""
+def class_tables(summary: Summary) -> list[dict[str, Any]]:
+    """Return a table of accuracies per tag of the problems: its name, the configurations as heads, a row per value."""
     shown = final_points(summary)
-    heads = [" ".join(filter(None, (p.strategy, p.setting))) for p in shown]
-    rows: list[dict[str, Any]] = []
-    for family in summary.classes.get("family", ()):
-        group = f"family={family}"
-        points = {(p.strategy, p.spec, p.setting): p for p in _points(summary, group)}
-        cells = [_accuracy(points.get((p.strategy, p.spec, p.setting))) for p in shown]
-        rows.append({"name": group_name(group), "n": summary.problems.get(group, 0), "cells": cells})
-    return heads, rows
+    heads = [" ".join(filter(None, (p.strategy, p.setting, p.model))) for p in shown]
+    tables: list[dict[str, Any]] = []
+    for tag, values in summary.classes.items():
+        rows: list[dict[str, Any]] = []
+        for value in values:
+            group = f"{tag}={value}"
+            points = {(p.strategy, p.spec, p.setting, p.model): p for p in _points(summary, group)}
+            cells = [_accuracy(points.get((p.strategy, p.spec, p.setting, p.model))) for p in shown]
+            rows.append({"name": group_name(group), "n": summary.problems.get(group, 0), "cells": cells})
+        if rows:
+            tables.append({"tag": tag, "heads": heads, "rows": rows})
+    return tables
+
+
+def share_rows(summary: Summary, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return per configuration the shares of those names, such as of the samples that declined to answer."""
+    return [
+        {
+            "strategy": p.strategy,
+            "setting": " ".join(filter(None, (p.setting, p.model))),
+            "cells": [f"{getattr(p, name):.1%}" for name in names],
+        }
+        for p in final_points(summary)
+    ]
 
 
 def cost_rows(summary: Summary, timings: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[dict[str, Any]]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -20,6 +18,7 @@ import pytest
 from ttc.errors import RunError
 from ttc.evals.records import Meetings, UnitRecord
 from ttc.evals.report import SIZE_LIMIT, render, write_report
+from ttc.evals.report.charts import vega_bundle
 from ttc.evals.report.problems import problem_pages
 from ttc.evals.report.run_card import commands
 from ttc.evals.report.tables import equal_cost_rows, headline, result_rows
@@ -32,8 +31,6 @@ from ttc.types import Query
 HOSTILE = (
     """</script><img src=x onerror="document.title='owned'"><script>document.title='owned'</script>{{ 7 * 7 }}<!--"""
 )
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to open the page with")
 
 Make = Callable[..., list[UnitRecord]]
 
@@ -90,7 +87,8 @@ def test_the_page_names_every_strategy_every_level_and_how_to_go_on(page: str):
         assert word in text
     assert "ttc eval --resume attack-1" in text
     assert "ttc eval made_up --strategy single" in text
-    assert page.count("<svg viewBox=") >= 5 + 1  # all problems wide and narrow, three levels, the costs
+    figures = re.findall(r"<noscript><div class=\"panel[^>]*><svg viewBox=", page)
+    assert len(figures) == 2  # the curves and the costs, for who runs no script
 
 
 def test_every_accuracy_of_the_table_is_that_of_the_summary(make_units: Make):
@@ -165,7 +163,7 @@ def test_no_element_and_no_attribute_comes_out_of_a_models_text(page: str):
     reader = Reader(page)
     tags = {tag for tag, _ in reader.elements}
     assert "img" not in tags
-    assert [a for t, a in reader.elements if t == "script"] == [{"type": "application/json", "id": "data"}, {}]
+    assert [a for t, a in reader.elements if t == "script"] == [{"type": "application/json", "id": "data"}, {}, {}]
     names = {name for _, attributes in reader.elements for name in attributes}
     assert not {n for n in names if n.startswith("on") or n in ("style", "srcdoc", "action")}
     assert "owned" in reader.text  # it is shown, as text
@@ -173,7 +171,7 @@ def test_no_element_and_no_attribute_comes_out_of_a_models_text(page: str):
 
 
 def test_the_data_in_the_page_is_what_was_stored_and_cannot_end_its_element(page: str, units: list[UnitRecord]):
-    data = next(s for s in Reader(page).scripts if s.startswith('{"problems"'))
+    data = next(s for s in Reader(page).scripts if s.startswith('{"charts"'))
     assert not set("<>&") & set(data)
     problems = orjson.loads(data)["problems"]
     first = problems[0]["units"][0]
@@ -187,7 +185,9 @@ def test_the_page_asks_nothing_of_any_network(page: str):
         for name, value in attributes.items():
             if name.endswith(("src", "href")):
                 assert (value or "").startswith("#")
-    assert not re.search(r"@import|url\(\s*['\"]?(?!#)", page)
+    ours = page.replace(vega_bundle(), "")  # which holds addresses, and may ask none: the policy sees to that
+    assert len(ours) < len(page)
+    assert not re.search(r"@import|url\(\s*['\"]?(?!#)|https?://(?!www.w3.org)(?!vega.github.io/schema)", ours)
 
 
 def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else(page: str):
@@ -195,11 +195,12 @@ def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else(page:
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
     style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
-    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     assert style is not None
-    assert script is not None
+    assert len(scripts) == 2
     assert rules["style-src"] == f"'{source_hash(style[1])}'"
-    assert rules["script-src"] == f"'{source_hash(script[1])}'"
+    assert rules["script-src"].split() == [f"'{source_hash(script)}'" for script in scripts]
+    assert "unsafe" not in policy
 
 
 def source_hash(text: str) -> str:
@@ -219,8 +220,9 @@ def test_what_happened_in_branches_and_matches_is_shown(make_units: Make):
     unit = replace(unit, outcome=replace(unit.outcome, trace=(*unit.outcome.trace[:2], match, branch)))
     pages = problem_pages([unit], {}, [unit.spec], levels=(), limit=1)
     (shown,) = (pages.details[0] or {})["units"]
-    assert [e["event"] for e in shown["trace"]] == ["sample", "sample", "compare", "branch", "stop"]
+    assert [e["event"] for e in shown["trace"]] == ["sample", "sample", "branch", "stop"]
     assert all("events" not in e for e in shown["trace"])
+    assert [b["rounds"] for b in shown["brackets"]] == [[[1, [[0, "1", 1, "2", 1.0, 1]], []]]]
 
 
 def searched(make_units: Make, text: str) -> UnitRecord:
@@ -318,94 +320,6 @@ def test_a_page_of_many_long_answers_stays_small_and_says_what_it_leaves_out(mak
     assert shown is not None
     assert 0 < int(shown[1]) <= 300
     assert html.count("<tr data-row=") == 450
-
-
-# -- in a browser ---------------------------------------------------------------------------------------------------
-
-
-def opened(html: str, folder: Path, *, script: str = "", allowed: bool = True) -> str:
-    """Open a page in chromium and return its DOM, after a script that the policy allows or not."""
-    if script:
-        html = html.replace("</body>", f"<script>{script}</script></body>")
-        if allowed:
-            html = html.replace("script-src ", f"script-src '{source_hash(script)}' ")
-    (folder / "page.html").write_text(html, encoding="utf-8")
-    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    flags += " --disable-component-update --disable-sync --dump-dom"
-    command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={folder / 'profile'}", f"file://{folder / 'page.html'}"]
-    done = subprocess.run(command, capture_output=True, timeout=240, check=True)
-    return done.stdout.decode()
-
-
-def unescape_quotes(text: str) -> str:
-    """Write a text as chromium's serialiser does, which escapes no quotes."""
-    return text.replace("&#34;", '"').replace("&#39;", "'")
-
-
-@needs_chromium
-def test_in_a_browser_no_hostile_text_runs_though_every_problem_is_opened(page: str, tmp_path: Path):
-    open_all = "for (const button of document.querySelectorAll('.open')) button.click();"
-    html = opened(page, tmp_path, script=open_all)
-    dom = Reader(html)
-    assert "img" not in {tag for tag, _ in dom.elements}
-    title = re.compile("<title>(.*?)</title>", re.DOTALL)
-    assert title.findall(html) == [unescape_quotes(t) for t in title.findall(page)]  # no script gave it another
-    opened_rows = [a for t, a in dom.elements if t == "tr" and a.get("class") == "details"]
-    assert len(opened_rows) == 18
-    assert "Text behind the answer" in dom.text
-    assert "#0 preferred" in dom.text
-    assert "the vote is certain" in dom.text
-
-
-@needs_chromium
-def test_in_a_browser_a_search_is_a_tree_that_keys_walk_through(make_units: Make, tmp_path: Path):
-    unit = searched(make_units, HOSTILE)
-    html = render(summarise([unit], {}), [unit])
-    keys = "document.querySelector('.open').click(); const tree = document.querySelector('[role=tree]');"
-    keys += "tree.querySelector('[tabindex=\"0\"]').focus();"
-    keys += "for (const key of ['Home', 'ArrowUp', 'ArrowRight', 'ArrowDown'])"
-    keys += "  tree.dispatchEvent(new KeyboardEvent('keydown', {key}));"
-    dom = opened(html, tmp_path, script=keys)
-    page = Reader(dom)
-    assert "img" not in {tag for tag, _ in page.elements}
-    items = [a for _, a in page.elements if a.get("role") == "treeitem"]
-    marked = [((a["class"] or "").split()[1:], a["aria-level"], a["aria-selected"], a["tabindex"]) for a in items]
-    assert marked == [
-        (["pruned"], "1", "false", "-1"),
-        (["grown", "on"], "1", "false", "-1"),
-        (["behind", "on"], "2", "false", "-1"),
-        (["whole"], "2", "true", "0"),  # from the first step up to the better one, to its best child, and down
-    ]
-    assert f"answer {HOSTILE[:47]}…" in page.text  # in the name of the step
-    assert "Node 4 · depth 2 · score 0.4 · 4 tokens · whole, with an answer · drawn 2 times" in page.text
-    assert "4 nodes in 2 waves: 1 gone on from, 1 pruned, 2 whole with an answer." in page.text
-    assert "2 new nodes, best 0.90: 2 whole" in page.text
-    assert len([a for t, a in page.elements if t == "path" and "on" in (a.get("class") or "").split()]) == 2
-
-
-@needs_chromium
-def test_in_a_browser_a_heading_sorts_the_table_and_a_second_press_turns_it_round(page: str, tmp_path: Path):
-    press = "document.querySelectorAll('thead button[data-column=\"3\"]')[0].click();"
-    up = opened(page, tmp_path, script=press)
-    (tmp_path / "again").mkdir()
-    down = opened(page, tmp_path / "again", script=press + press)
-
-    def verdicts(dom: str) -> list[int]:
-        rows = re.findall(r"<tr data-row=.*?</tr>", dom, re.DOTALL)
-        return [int(re.findall(r'data-value="(-?\d+)"', row)[3]) for row in rows]
-
-    assert sorted(set(verdicts(page))) == [0, 1]
-    assert verdicts(up) == sorted(verdicts(page))
-    assert verdicts(down) == sorted(verdicts(page), reverse=True)
-    assert 'aria-sort="ascending"' in up
-    assert 'aria-sort="descending"' in down
-
-
-@needs_chromium
-def test_in_a_browser_a_script_that_is_not_the_pages_own_does_not_run(page: str, tmp_path: Path):
-    dom = opened(page, tmp_path, script="document.body.id = 'owned';", allowed=False)
-    assert 'id="owned"' not in dom
-    assert "18 of 18" in dom  # the page's own did
 
 
 # -- in a run directory ---------------------------------------------------------------------------------------------
