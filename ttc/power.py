@@ -83,12 +83,12 @@ def plan_difference(
         difference = 0.0
         for _ in range(100):  # the other side's spread depends on its accuracy
             difference = detectable_difference(problems, spreads(difference)[0], level=level, power=power)
-        if difference >= 1:
+        if difference > accuracy:
             raise ConfigurationError(f"{problems} problems show no difference with a power of {power:g}: take more")
     elif not 0 < difference <= accuracy:
         raise ConfigurationError(f"a difference lies above 0 and at most at the accuracy, got {difference:g}")
     paired, unpaired = spreads(difference)
-    n = problems or problems_for_difference(difference, paired, level=level, power=power)
+    n = problems_for_difference(difference, paired, level=level, power=power) if problems is None else problems
     return PlannedDifference(
         difference=difference,
         problems=n,
