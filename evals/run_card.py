@@ -18,7 +18,7 @@ from ttc.evals.model_cards import models_of, still_the_same
 from ttc.evals.nested_strategies import caveat_of, content_of
 from ttc.evals.run_directory import resolve, write_file
 from ttc.evals.scaling import RunReadings
-from ttc.evals.store import read_units
+from ttc.evals.store import stream_units
 from ttc.evals.suite import Problem, Suite
 from ttc.evals.summary import Summary, summary_to_json
 from ttc.models.base import LiveModel
@@ -52,7 +52,7 @@ def write_summary(directory: Path, *, difficulty: Path | None = None) -> Summary
         settings["models"] = {name: {"price": m["price"], "parameters": m["parameters"]} for name, m in models.items()}
     if caveats := card.get("caveats"):
         settings["caveats"] = caveats
-    readings = RunReadings(settings).add_all(read_units(directory))
+    readings = RunReadings(settings).add_all(stream_units(directory))
     bins = bins_of_pool(read_pool(difficulty), readings.problems, card=card) if difficulty is not None else None
     if bins is not None:
         readings.run["difficulty"] = bins.note

@@ -43,6 +43,7 @@ class FakeServer:
         prompt_tokens: read so far.
         healthy: what ``/health`` says.
         version: what ``/version`` says.
+        root: which model ``/v1/models`` says that it was started with; empty where it says nothing.
         vocabulary: names what numbers tokens have.
         context: the model's context length, when a prompt and its max_tokens exceed it the answer is 400.
     """
@@ -61,6 +62,7 @@ class FakeServer:
         tokenize: bool = True,
         down: bool = False,
         version: str = "",
+        root: str = "",
         vocabulary: str = "",
     ) -> None:
         """Describe a server.
@@ -78,6 +80,7 @@ class FakeServer:
             tokenize: whether there is a ``/tokenize``.
             down: start out not answering.
             version: what ``/version`` says; empty: there is no such path.
+            root: which model ``/v1/models`` says that it was started with, such as a hub id.
             vocabulary: names what numbers tokens have: servers of other vocabularies have other tokenizers.
         """
         self._reply = reply or default_reply
@@ -99,6 +102,7 @@ class FakeServer:
         self._tokenize = tokenize
         self._down = down
         self.version = version
+        self.root = root
         self.vocabulary = vocabulary
         self._runner: web.AppRunner | None = None
         self._open: set[asyncio.Transport] = set()
@@ -163,7 +167,8 @@ class FakeServer:
         return web.Response(status=200 if self.healthy else 503)
 
     async def _models(self, request: web.Request) -> web.Response:
-        return _json({"object": "list", "data": [{"id": self.model, "max_model_len": self.context}]})
+        model = {"id": self.model, "max_model_len": self.context, **({"root": self.root} if self.root else {})}
+        return _json({"object": "list", "data": [model]})
 
     async def _version(self, request: web.Request) -> web.Response:
         return _json({"version": self.version} if self.version else {}, status=200 if self.version else 404)

@@ -66,6 +66,28 @@ async def test_a_recording_ends_with_a_pool_and_what_it_cost(tmp_path: Path, que
     assert facts["cost"]["generate"] == pytest.approx(18 * facts["mean_generated"])
 
 
+async def test_another_recording_takes_from_the_cache_what_the_first_has_paid_for(
+    tmp_path: Path, questions: str
+) -> None:
+    async with FakeServer(reply=reply, root="maker/fake") as server:
+        arguments = ["record", questions, "--base-url", server.url, "--cache", "kept"]
+        await ttc(tmp_path, *arguments, "-n", "3", "--run-id", "a", "--out", "a.jsonl")
+        sent = len(server.requests)
+        _, err = await ttc(tmp_path, *arguments, "-n", "4", "--run-id", "b", "--out", "b.jsonl")
+        assert len(server.requests) - sent == 6  # the fourth sample of each problem
+        assert "6 calls made, 0 answered by the store, 18 by the cache" in err
+        server.root = "maker/another"
+        sent = len(server.requests)
+        await ttc(tmp_path, *arguments, "-n", "3", "--run-id", "c", "--out", "c.jsonl")
+        assert len(server.requests) - sent == 18  # other weights under the same name
+        server.root = ""
+        _, err = await ttc(tmp_path, *arguments, "-n", "3", "--run-id", "d", "--out", "d.jsonl", code=2)
+        assert "leave --cache out" in err
+    a, b = read_pool(tmp_path / "a.jsonl"), read_pool(tmp_path / "b.jsonl")
+    for few, many in zip(a.problems, b.problems, strict=True):
+        assert (few.answers, few.generated) == (many.answers[:3], many.generated[:3])
+
+
 async def test_cuts_are_recorded_and_said(tmp_path: Path, questions: str) -> None:
     async with FakeServer(reply=reply) as server:
         arguments = ["record", questions, "--base-url", server.url, "-n", "2", "--cuts", "2,4", "--limit", "3"]

@@ -11,7 +11,7 @@ import orjson
 import typer
 from rich.console import Console
 
-from ttc.cli.completion import suite_names, verifier_names
+from ttc.cli.completion import run_names, suite_names, verifier_names
 from ttc.cli.connection import DEFAULT_URL, connect
 from ttc.cli.interrupts import run_interruptibly, saying_when_stopped
 from ttc.cli.out_file import refuse_unwritable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["lines_of", "record_command", "what_is_in"]
 
 RUNS = Path("runs")
-RESUMABLE = frozenset({"base_url", "model", "up", "concurrency"})
+RESUMABLE = frozenset({"base_url", "model", "up", "concurrency", "cache"})
 
 
 def record_command(
@@ -65,7 +65,12 @@ def record_command(
     concurrency: Annotated[int | None, typer.Option(min=1, help="Problems at a time.")] = None,
     runs: Annotated[Path, typer.Option(help="Where run directories are.")] = RUNS,
     run_id: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
-    resume: Annotated[str | None, typer.Option(help="Finish this recording, with its own settings.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="A folder of calls that any run paid for: they answer, and new ones are kept.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Finish this recording, with its own settings.", autocompletion=run_names)
+    ] = None,
     unsafe_local_exec: UnsafeLocalExec = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was recorded as JSON.")] = False,
 ) -> None:
@@ -88,6 +93,7 @@ def record_command(
         "limit": limit,
         "sample_seed": sample_seed,
         "concurrency": concurrency,
+        "cache": cache,
         "run_id": run_id,
     }
     if resume:
@@ -237,6 +243,9 @@ def _show(recorded: RecordedRun, out: Path, *, as_json: bool) -> None:
         for line in lines_of(facts):
             print(line)
         print(f"written to {out}: tune on it, or look at it with 'ttc pool stats {out}'")
-    sent = f"{calls.made} calls made, {calls.replayed} answered by the store, {calls.generated} tokens generated"
+    cached = f", {calls.cached} by the cache" if calls.cached else ""
+    sent = (
+        f"{calls.made} calls made, {calls.replayed} answered by the store{cached}, {calls.generated} tokens generated"
+    )
     for line in (sent, *warnings, *facts["warnings"]):
         print(line, file=sys.stderr)
