@@ -39,9 +39,9 @@ _SHARED = frozenset({"flops", "dollars", "seconds"})
 _FLOORS = {"flops": 1.0, "dollars": 1e-9, "seconds": 1e-3}
 _WANTED = {
     "calls": "those of a verifier within a prefix are not counted one by one; take thinking or generated tokens",
-    "flops": "the run card must say the active parameters of each model (parameters, such as 7e9), given when the run "
-    "is made",
-    "dollars": "the run card must say each model's price in dollars per million tokens, given when the run is made",
+    "flops": "the run card says no active parameters of its models: give them with 'ttc eval ... --parameters 1.7e9'",
+    "dollars": "the run card says no price of its models: give it with 'ttc eval ... --price 0.1/0.4', in dollars per "
+    "million prompt and generated tokens",
     "seconds": "its timings.json is missing or older: 'ttc report' writes it anew",
 }
 

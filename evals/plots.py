@@ -113,9 +113,7 @@ def _beside(summary: Summary, axis: Axis, small: list[str], path_png: Path, path
         height = figure.get_figheight()
         edges = {"top": 1 - 0.95 / height, "bottom": (0.85 if _notes(summary, axis) else 0.65) / height}
         if small:
-            ends = [line_name(c.model, c.strategy, together=len(models_of(summary)) > 1) for c in summary.curves]
-            names = 0.11 * (5 + min(LABEL, max(map(len, ends)))) / 14  # room for those beside the large panel
-            large = figure.add_gridspec(1, 1, left=0.055, right=0.66 - names, **edges)
+            large = figure.add_gridspec(1, 1, left=0.055, right=0.665 - _room(summary, axis), **edges)
             grid = figure.add_gridspec(len(small), 1, left=0.72, right=0.985, hspace=0.3, **edges)
             draw_panel(figure.add_subplot(large[0, 0]), summary, "all", axis=axis, labels=True)
             limits = _common_limits(summary, axis, small)
@@ -128,7 +126,7 @@ def _beside(summary: Summary, axis: Axis, small: list[str], path_png: Path, path
                     ax.set_xlabel("")
                     ax.tick_params(labelbottom=False)
         else:
-            figure.subplots_adjust(left=0.055, right=0.82, **edges)
+            figure.subplots_adjust(left=0.055, right=0.985 - _room(summary, axis), **edges)
             draw_panel(figure.add_subplot(), summary, "all", axis=axis, labels=True)
         _finish(figure, summary, axis, path_png, path_svg)
 
@@ -138,7 +136,8 @@ def _rows_below(summary: Summary, axis: Axis, small: list[str], path_png: Path, 
     rows = -(-len(small) // _ROW)
     with figure_of(14, 6.2 + 2.9 * rows) as figure:
         height = figure.get_figheight()
-        upper = figure.add_gridspec(1, 1, left=0.055, right=0.82, top=1 - 0.95 / height, bottom=1 - 5.6 / height)
+        right = 0.985 - _room(summary, axis)
+        upper = figure.add_gridspec(1, 1, left=0.055, right=right, top=1 - 0.95 / height, bottom=1 - 5.6 / height)
         draw_panel(figure.add_subplot(upper[0, 0]), summary, "all", axis=axis, labels=True)
         columns = min(_ROW, len(small))
         grid = figure.add_gridspec(
@@ -167,13 +166,23 @@ def _panel_per_model(summary: Summary, axis: Axis, models: list[str], path_png: 
     rows = -(-len(models) // 2)
     with figure_of(14, 1.3 + 4.9 * rows) as figure:
         height = figure.get_figheight()
+        room = _room(summary, axis)
+        width = (0.93 - 2 * room - 0.055) / 2
         grid = figure.add_gridspec(
-            rows, 2, left=0.055, right=0.875, top=1 - 0.95 / height, bottom=0.65 / height, wspace=0.5, hspace=0.35
-        )
+            rows, 2, left=0.055, right=0.985 - room, top=1 - 0.95 / height, bottom=0.75 / height, hspace=0.35,
+            wspace=(room + 0.055) / width,
+        )  # fmt: skip
         for i, model in enumerate(models):
             ax = figure.add_subplot(grid[i // 2, i % 2])
             draw_panel(ax, summary, "all", axis=axis, model=model, labels=True, title=model or "unnamed model")
         _finish(figure, summary, axis, path_png, path_svg)
+
+
+def _room(summary: Summary, axis: Axis) -> float:
+    """What the names beside a large panel take of the width of a figure."""
+    together = axis.shared and len(models_of(summary)) > 1
+    names = [line_name(c.model, c.strategy, together=together) for c in summary.curves]
+    return 0.02 + 0.11 * (6 + min(LABEL, max(map(len, names), default=0))) / 14
 
 
 def _finish(figure: Any, summary: Summary, axis: Axis, path_png: Path, path_svg: Path) -> None:
@@ -195,6 +204,8 @@ def _notes(summary: Summary, axis: Axis) -> list[str]:
     notes = [f"{missing} of {len(whole)} points have no known {axis.name} and are not shown"] if missing else []
     if any(axis.at(p) == 0 for p in whole):
         notes.append("what costs nothing stands at the left edge")
+    if axis.name == "seconds":
+        notes.append("a call that the store answered took no time")
     if bins := summary.run.get("difficulty"):
         notes.append(str(bins))
     return notes

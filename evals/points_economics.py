@@ -22,7 +22,7 @@ def economics_of(series: Sequence[Series]) -> Iterator[Economics]:
     models = list(dict.fromkeys(s.model for s in series))
     for model in models:
         points = [m for s in series if s.model == model and (m := s.measured()) is not None]
-        found = run_economics(points, model=model)
+        found = run_economics(points, model=model, baseline=_baseline(points))
         if found is not None and found.baseline:
             yield found
     for axis in ("dollars", "flops") if len(models) > 1 else ():
@@ -36,5 +36,9 @@ def economics_of(series: Sequence[Series]) -> Iterator[Economics]:
 
 
 def _baseline(points: Sequence[Measured]) -> str:
-    """The majority of the first model that has one, as that is named here."""
-    return next((m.strategy for m in points if m.strategy == f"{m.model}: majority"), "")
+    """The first majority that there is, with whatever parameters; of several models, that of the first."""
+    return next((m.strategy for m in points if _plain_name(m) == "majority" and m.n is not None), "majority")
+
+
+def _plain_name(point: Measured) -> str:
+    return point.strategy.removeprefix(f"{point.model}: ").partition(":")[0]
