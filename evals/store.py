@@ -21,7 +21,16 @@ from ttc.evals.group_commit import GroupCommits
 from ttc.evals.records import UnitRecord, outcome_to_json, request_to_json, sample_from_json, sample_to_json
 from ttc.evals.run_directory import STORE as FILE
 from ttc.evals.run_directory import lock, refuse_network_disk, resolve, write_file
-from ttc.evals.store_schema import SCHEMA, UNDECIDED, UNIT_COLUMNS, connect, marks, migrate, saying_what_is_wrong
+from ttc.evals.store_schema import (
+    SCHEMA,
+    UNDECIDED,
+    UNIT_COLUMNS,
+    advice,
+    connect,
+    marks,
+    migrate,
+    saying_what_is_wrong,
+)
 from ttc.evals.stored_records import (
     KeptCall,
     Paid,
@@ -197,9 +206,10 @@ class Store:
         await self._commits.write(("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value)))
 
     def _explained(self, error: sqlite3.Error) -> RunError:
+        name = self.directory.name
         return RunError(
-            f"the store of run '{self.directory.name}' cannot be written ({error}): what was acknowledged is safe; "
-            f"make room in {self.directory}, and the run can be resumed: ttc eval --resume {self.directory.name}"
+            f"the store of run '{name}' in {self.directory} cannot be written ({error}): what was acknowledged is "
+            f"safe; {advice(error)}; then the run can be resumed: ttc eval --resume {name}"
         )
 
     # -- reading ------------------------------------------------------------------------------------------------------

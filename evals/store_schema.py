@@ -11,7 +11,17 @@ from urllib.parse import quote
 from ttc.errors import RunError
 from ttc.evals.run_directory import STORE
 
-__all__ = ["SCHEMA", "UNDECIDED", "UNIT_COLUMNS", "connect", "marks", "migrate", "reading", "saying_what_is_wrong"]
+__all__ = [
+    "SCHEMA",
+    "UNDECIDED",
+    "UNIT_COLUMNS",
+    "advice",
+    "connect",
+    "marks",
+    "migrate",
+    "reading",
+    "saying_what_is_wrong",
+]
 
 SCHEMA = 4
 """The version that is written; older ones are read as they are, and brought to it when they are written on."""
@@ -136,15 +146,19 @@ def saying_what_is_wrong(directory: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        # SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN and SQLITE_READONLY, in all their kinds, are the disk's.
-        of_disk = (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (8, 10, 13, 14)
-        what = (
-            "the disk is full, read-only or failing; make room on it"
-            if of_disk
-            else f"if the disk is sound the file is damaged; keep a copy of {STORE} with its -wal before anything is "
-            "tried on it"
-        )
-        raise RunError(f"the store in {directory} cannot be read ({error}): {what}") from error
+        raise RunError(f"the store in {directory} cannot be read ({error}): {advice(error)}") from error
+
+
+def advice(error: sqlite3.Error) -> str:
+    """Say what to do about an error of SQLite: whether the disk is to blame, or the file is damaged."""
+    # SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL and SQLITE_CANTOPEN, in all their kinds.
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (8, 10, 13, 14):
+        return "the disk is full, read-only or failing; make room on it"
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (5, 6):  # SQLITE_BUSY, SQLITE_LOCKED
+        return "another program holds it; end that, and try again"
+    return (
+        f"if the disk is sound the file is damaged; keep a copy of {STORE} with its -wal before anything is tried on it"
+    )
 
 
 def _connect_to_read(file: Path) -> sqlite3.Connection:

@@ -358,6 +358,28 @@ async def test_a_damaged_store_is_said_to_be_one(tmp_path: Path) -> None:
         Store(tmp_path)
 
 
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
+async def test_a_half_written_store_is_read_as_far_as_it_goes_or_said_to_be_damaged(
+    tmp_path: Path, share: float
+) -> None:
+    with Store(tmp_path) as store:
+        for i in range(60):
+            await store.add_unit(unit(f"{i:02}"))
+            await store.add_call(f"k{i}", request(i), Sample(text="so " * 300))
+    whole = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(whole[: int(len(whole) * share)])
+    keys: list[str] = []
+    try:
+        keys += [u.key for u in stream_units(tmp_path)]
+        with Store(tmp_path) as store:
+            for i in range(60):
+                store.call(f"k{i}")
+            await store.add_unit(unit("new"))
+    except RunError as error:
+        assert "damaged" in str(error)  # noqa: PT017 -- it may also be whole
+    assert keys == [f"{i:02}" for i in range(len(keys))]
+
+
 async def test_no_run_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="there is no run"):
         read_units(tmp_path / "nothing")
