@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ttc.models.wire import parse_choices
+from ttc.models.scripted import Scripted
+from ttc.models.wire import StreamedChoice, parse_choices
 from ttc.refusals import declines
 from ttc.sample_events import sample_event, stopped_in_thought
-from ttc.types import Candidate, FinishReason, Sample, Usage
+from ttc.solve import solve
+from ttc.types import Candidate, FinishReason, Query, Sample, Sampling, Usage
 
 CUE = "\nThe answer is "
 
@@ -82,3 +84,31 @@ def test_a_sample_that_was_cut_before_its_text_began_was_cut_in_thought(
     one = Candidate(None, Sample(text=text, usage=Usage(0, 0, thoughts, 2), finish=finish, forced=forced))
     assert stopped_in_thought(one, cue=CUE) is expected
     assert ("in_thought" in sample_event("sample", 3, one, cue=CUE)) is expected
+
+
+def test_a_refusal_may_come_in_a_stream() -> None:
+    stream = StreamedChoice()
+    for delta, finish in (("I ", "null"), ("cannot.", '"stop"')):
+        event = f'{{"choices": [{{"delta": {{"refusal": "{delta}"}}, "finish_reason": {finish}}}]}}'
+        stream.add(event.encode())
+    choice = stream.collect()
+    assert (choice.content, choice.refused) == ("I cannot.", True)
+
+
+@pytest.mark.anyio
+async def test_the_trace_of_a_query_holds_the_marks() -> None:
+    replies = [
+        Sample(text="I'm sorry, but I can't help with that."),
+        Sample(text="", reasoning="well " * 50),
+        Sample(text="The answer is 4"),
+    ]
+    model = Scripted(lambda request: replies[request.index])
+    sampling = Sampling(max_tokens=20, force_answer=False)
+    query = Query.of("What is 2 + 2?", answer_type="number")
+    outcome = await solve(query, "majority:n=3,stop=never", model, sampling=sampling)
+    events = [e for e in outcome.trace if e["event"] == "sample"]
+    assert [(e.get("refused", False), e.get("in_thought", False)) for e in events] == [
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
