@@ -25,6 +25,7 @@ from ttc.evals.suite import Problem, Suite
 from ttc.models.scripted import Scripted
 from ttc.types import Query, Request
 
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "runs.md"
 PROBLEMS, EPOCHS = 5, 2
 STRATEGIES = ("single", "majority:n=4", "knockout:n=2")
 HOSTILE = "</script><img src=x onerror=alert(1)> \x1b[31m <|im_end|> \u202e ,\n\"'=cmd|calc"
@@ -75,6 +76,12 @@ def test_every_table_has_its_columns_and_every_column_a_meaning(tables: dict[str
             assert list(row) == [column.name for column in columns]
             for column in columns:
                 assert row[column.name] is None or isinstance(row[column.name], kinds[column.kind]), column
+
+
+def test_the_documentation_has_every_column() -> None:
+    lines = DOCS.read_text(encoding="utf-8").splitlines()
+    for columns in TABLES.values():
+        assert {f"| `{c.name}` | {c.kind} | {c.meaning} |" for c in columns} <= set(lines)
 
 
 def test_nothing_of_the_store_is_left_out(run: Path, tables: dict[str, list[dict[str, Any]]]) -> None:
