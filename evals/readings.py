@@ -6,7 +6,8 @@ reading is small and keeps nothing of a trace, so that a run of any length is re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,9 +82,7 @@ def readings_of(
     if not unit.prefix or unit.setting is None:
         yield unit.setting, _whole(unit, parameters)
         return
-    samples = [e for e in unit.outcome.trace if e.get("event") == "sample"]
-    for k in powers(unit.setting):
-        yield k, _prefix(unit, k, samples[:k], price, parameters)
+    yield from _prefixes(unit, unit.setting, price, parameters)
 
 
 def powers(n: int) -> list[int]:
@@ -94,6 +93,9 @@ def powers(n: int) -> list[int]:
 def _whole(unit: UnitRecord, parameters: float | None) -> Reading:
     o = unit.outcome
     used = o.total_usage
+    ended = _Ended(events(o.trace, "tool"))
+    for event in events(o.trace, "sample"):
+        ended.take(event)
     cost: dict[str, float | None] = {
         "thinking": o.thinking_tokens,
         "generated": o.generated_tokens,
@@ -109,38 +111,63 @@ def _whole(unit: UnitRecord, parameters: float | None) -> Reading:
         answered=o.answer is not None,
         cost=cost,
         kinds={kind: float(usage.generated) for kind, usage in o.usage.items()},
-        draws=_draws(events(o.trace, "sample"), events(o.trace, "tool")),
+        draws=ended.draws(),
         failed=_failed(unit),
         undecided=unit.undecided,
     )
 
 
-def _prefix(
-    unit: UnitRecord, k: int, samples: Sequence[Event], price: Price | None, parameters: float | None
-) -> Reading:
-    """Read a unit at its first k samples.
+def _prefixes(unit: UnitRecord, n: int, price: Price | None, parameters: float | None) -> Iterator[tuple[int, Reading]]:
+    """Read a unit at its first 1, 2, 4, ... samples, in one pass over its trace."""
+    o = unit.outcome
+    samples = [e for e in o.trace if e.get("event") == "sample"]
+    others = [kind for kind in (*o.usage, *o.foreign) if kind not in SAMPLE_KINDS]
+    ended = _Ended(events(o.trace, "tool"))
+    proposed = [c.samples for c in o.checkpoints]  # never falls: samples are only added
+    drawn: dict[str, float] = {}
+    calls = consumed = seen = 0
+    for k in powers(n):
+        for event in samples[seen:k]:
+            ended.take(event)
+            drawn[event["kind"]] = drawn.get(event["kind"], 0.0) + event["generated"]
+            calls += 1 + event.get("forced", False)  # forcing is a call of its own
+            consumed = int(event["tokens"])
+        seen = k
+        at = bisect_right(proposed, k) - 1
+        place = _Place(consumed, dict(drawn), None if others else calls, ended.draws(), tuple(others))
+        yield k, _prefix(unit, at if at >= 0 else None, place, price, parameters)
 
-    The answer is that of the last checkpoint with at most k samples. The tokens are those consumed by then, by the
-    trace where the k-th sample proposed nothing.
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What the samples up to a place took: tokens, those by kind, calls, how they ended; and kinds of other calls."""
+
+    tokens: int
+    kinds: dict[str, float]
+    calls: int | None
+    draws: Draws
+    others: tuple[str, ...]
+
+
+def _prefix(unit: UnitRecord, at: int | None, place: _Place, price: Price | None, parameters: float | None) -> Reading:
+    """Read a unit at a place.
+
+    The answer is that of the last checkpoint with at most as many samples. The tokens are those consumed by then, by
+    the trace where the last sample proposed nothing.
     """
     o = unit.outcome
-    at = max((i for i, c in enumerate(o.checkpoints) if c.samples <= k), default=None)
     prefix = o.checkpoints[at].prefix if at is not None else Usage()
     answer_tokens = o.checkpoints[at].answer_tokens if at is not None else 0
-    consumed = int(samples[-1]["tokens"]) if samples else 0
-    generated = max(prefix.generated, consumed)
-    drawn: dict[str, float] = {}
-    for event in samples:
-        drawn[event["kind"]] = drawn.get(event["kind"], 0.0) + event["generated"]
-    others = [kind for kind in (*o.usage, *o.foreign) if kind not in SAMPLE_KINDS]
-    if (rest := generated - sum(drawn.values())) > 0:
-        drawn[others[0] if len(others) == 1 else "other"] = float(rest)
+    generated = max(prefix.generated, place.tokens)
+    kinds, others = place.kinds, place.others
+    if (rest := generated - sum(kinds.values())) > 0:
+        kinds[others[0] if len(others) == 1 else "other"] = float(rest)
     used = Usage(prefix.prompt_tokens, prefix.cached_tokens, 0, generated)
     cost: dict[str, float | None] = {
         "thinking": max(0, generated - answer_tokens),
         "generated": generated,
         "total": used.total,
-        "calls": None if others else sum(1 + e.get("forced", False) for e in samples),  # forcing is a call of its own
+        "calls": place.calls,
         "dollars": _dollars(o, at, prefix, price),
         "flops": None if o.foreign else flops(used, parameters),
     }
@@ -151,28 +178,31 @@ def _prefix(
         correct=answered and at is not None and unit.checkpoints_correct[at],
         answered=answered,
         cost=cost,
-        kinds=drawn,
-        draws=_draws(samples, events(o.trace, "tool")),
+        kinds=kinds,
+        draws=place.draws,
         failed=_failed(unit),
     )
 
 
-def _draws(samples: Iterable[Event], tools: Iterable[Event]) -> Draws:
-    """Count how samples ended. What a tool read an answer out of is no failure of form."""
-    n = cut = refused = unparsed = cut_thoughts = 0
-    bare: list[Any] = []
-    for event in samples:
-        n += 1
-        cut += event.get("finish") == "cut"
-        cut_thoughts += event.get("in_thought", False)
+class _Ended:
+    """Counts how samples ended. What a tool read an answer out of is no failure of form."""
+
+    def __init__(self, tools: Iterable[Event]) -> None:
+        self._by_tool = {event.get("index") for event in tools if event.get("answer") is not None}
+        self._n = self._cut = self._refused = self._unparsed = self._cut_thoughts = 0
+
+    def take(self, event: Event) -> None:
+        finish = event.get("finish")
+        self._n += 1
+        self._cut += finish == "cut"
+        self._cut_thoughts += event.get("in_thought", False)
         if event.get("refused"):
-            refused += 1
-        elif event.get("finish") == "stop" and event.get("answer", "") is None:
-            bare.append(event.get("index"))
-    if bare:
-        by_tool = {event.get("index") for event in tools if event.get("answer") is not None}
-        unparsed = sum(index not in by_tool for index in bare)
-    return Draws(n, cut, refused, unparsed, cut_thoughts)
+            self._refused += 1
+        elif finish == "stop" and event.get("answer", "") is None:
+            self._unparsed += event.get("index") not in self._by_tool
+
+    def draws(self) -> Draws:
+        return Draws(self._n, self._cut, self._refused, self._unparsed, self._cut_thoughts)
 
 
 def _dollars(outcome: Outcome, at: int | None, prefix: Usage, price: Price | None) -> float | None:
