@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import orjson
 import typer
@@ -34,11 +34,10 @@ def export_command(
     json: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
 ) -> None:
     """Write a run as JSONL, as Parquet, or as logs that 'inspect view' opens; all of it, or nothing."""
-    from ttc.evals.exports import Form as Name
     from ttc.evals.exports import export_run
     from ttc.evals.run_directory import find_run
 
-    files = export_run(find_run(runs, run), cast(Name, to.value), out)
+    files = export_run(find_run(runs, run), to.value, out)
     if json:
         print(orjson.dumps({"run": run, "form": to.value, "files": [str(f) for f in files]}).decode())
         return
