@@ -114,7 +114,7 @@ def _pool(
             "strategies": config["strategies"],
             "sampling": config["sampling"],
             "seed": config["seed"],
-            **({"concurrency": config["concurrency"]} if "concurrency" in config else {}),
+            **({"concurrency": config["concurrency"]} if config.get("concurrency") else {}),
             "server": card["server"],
             "ttc": card["ttc"],
             "warnings": list(notes),

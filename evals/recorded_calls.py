@@ -43,6 +43,7 @@ class CallCounts:
         retries: how often a call was sent again.
         failed: calls that failed for good.
         in_flight: calls under way.
+        dollars: what the calls cost that were sent and came back; 0 where the model has no price.
     """
 
     made: int = 0
@@ -52,6 +53,7 @@ class CallCounts:
     retries: int = 0
     failed: int = 0
     in_flight: int = 0
+    dollars: float = 0.0
 
 
 class StoredCalls(LiveModel):
@@ -114,6 +116,8 @@ class StoredCalls(LiveModel):
             self.counts.in_flight -= 1
             self.counts.retries += max(0, meter.attempts - before - 1)
         self.counts.generated += sum(s.usage.generated for s in samples)
+        if self.price is not None:
+            self.counts.dollars += sum(self.price.of(s.usage) for s in samples)
         return samples
 
     async def complete(self, request: Request, ledger: Ledger, is_head: Callable[[], bool]) -> list[Sample]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 
 import anyio
 
@@ -47,6 +48,15 @@ class Crowd:
         if self._limits:
             self._places.total_tokens = self._fitting()
         self._places.release_on_behalf_of(who)
+
+    @asynccontextmanager
+    async def place(self, who: object) -> AsyncGenerator[None]:
+        """A place for the time of the block."""
+        await self.enter(who)
+        try:
+            yield
+        finally:
+            self.leave(who)
 
     def _fitting(self) -> int:
         now = [limit.statistics() for limit in self._limits]

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 
 from ttc.budget import Budget
+from ttc.crowd import Crowd
 from ttc.errors import BudgetExhausted, ConfigurationError
 from ttc.ledger import Ledger
 from ttc.models.base import Model
@@ -21,6 +22,9 @@ from ttc.types import Candidate, Checkpoint, EndedBy, Message, Outcome, Query, S
 from ttc.verifier import Comparator, Preparing, Verifier, make_comparator, make_verifier
 
 __all__ = ["solve", "solve_many"]
+
+AT_A_TIME = 64
+"""Queries at a time where nobody says."""
 
 COUNTING = 5.0
 """Seconds that a server has for counting the tokens of the answers, when the query is over."""
@@ -148,7 +152,7 @@ async def solve_many(
     total: Budget | None = None,
     parent: Ledger | None = None,
     allocate: str | Allocation | None = None,
-    concurrency: int = 64,
+    concurrency: int | None = None,
     on_outcome: Callable[[int, Outcome], None] | None = None,
     **settings: Any,
 ) -> list[Outcome]:
@@ -166,7 +170,8 @@ async def solve_many(
             the query that gains most by it; ``"uniform"``, in equal shares; or an object of
             :mod:`ttc.adaptive.allocation`. By default whoever asks first gets them. For strategies that are
             ``prefix_valid``; their ``n`` is the most that one query may get.
-        concurrency: how many queries run at a time; with ``allocate``, how many have samples in flight.
+        concurrency: how many queries run at a time; with ``allocate``, how many have samples in flight. By default 64,
+            or as many as keep the calls in flight of a model whose limit adapts (:mod:`ttc.models.in_flight`).
         on_outcome: called with the query's position as each one ends.
         settings: further arguments of :func:`solve`.
 
@@ -187,17 +192,17 @@ async def solve_many(
     solving = partial(solve, strategy=strategy, model=model, budget=budget, parent=parent)
     run: Callable[[int, Query], Awaitable[Outcome]]
     if allocate is None:
-        limiter = anyio.CapacityLimiter(concurrency)
+        crowd = Crowd([model], fixed=concurrency, start=AT_A_TIME)
 
-        async def in_turn(_: int, query: Query) -> Outcome:
-            async with limiter:
+        async def in_turn(position: int, query: Query) -> Outcome:
+            async with crowd.place(position):
                 return await solving(query, **settings)
 
         run = in_turn
     else:
         ledger = parent or Ledger()
         check_allocation(strategy, ledger)
-        allotment = make_allocation(allocate).over(len(asked), ledger, concurrency=concurrency)
+        allotment = make_allocation(allocate).over(len(asked), ledger, concurrency=concurrency or AT_A_TIME)
         own: Pace | None = settings.pop("pace", None)
 
         async def allotted(position: int, query: Query) -> Outcome:

@@ -23,10 +23,10 @@ def shown(progress: RunProgress) -> list[str]:
 def test_the_panel_counts_and_says_the_accuracy_so_far() -> None:
     right = {("m", "single"): {"a": [1.0], "b": [0.0], "c": [1.0], "d": [1.0]}}
     progress = RunProgress("r", total=8, done=4, problems=2, problems_done=1, right=right)
-    bar, counts, single = shown(progress)
+    bar, counts, _, single = shown(progress)
     assert set(bar.strip()) <= set("━╸╺ ")
     assert "1/2 problems, 4/8 queries" in counts
-    assert single.split()[:2] == ["single", "75%"]
+    assert single.split() == ["single", "75%", "[30,", "95]", "of", "4"]
 
 
 def test_a_server_that_does_not_answer_is_said_so() -> None:

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from ttc.cli.completion import comparator_names, strategy_names, suite_names, verifier_names
-from ttc.cli.connection import DEFAULT_URL, connect
+from ttc.cli.completion import comparator_names, run_names, strategy_names, suite_names, verifier_names
+from ttc.cli.connection import DEFAULT_URL, connect_all
+from ttc.cli.eval_models import models_of_options
+from ttc.cli.eval_settings import RUNS, new_settings, settings_of_run
 from ttc.cli.interrupts import run_interruptibly, saying_when_stopped
-from ttc.cli.limits import with_max_tokens
-from ttc.cli.policy_option import ForcePolicy, PolicyFile, with_policy
-from ttc.cli.resuming import gone_on_with, refuse_other_settings
+from ttc.cli.policy_option import ForcePolicy, PolicyFile
 from ttc.cli.unsafe import UnsafeLocalExec
 from ttc.errors import ConfigurationError, MissingExtra
 
 if TYPE_CHECKING:
     from ttc.cli.eval_display import EvalDisplay
     from ttc.evals.config import EvalConfig
+    from ttc.evals.recorded_calls import CallCounts
     from ttc.evals.runner import EvalRun
 
 __all__ = ["eval_command"]
-
-RUNS = Path("runs")
-RESUMABLE = frozenset({"base_url", "model", "up", "concurrency", "total_tokens"})
 
 
 def eval_command(
@@ -45,9 +42,19 @@ def eval_command(
         str | None, typer.Option(help="Values of n for strategies that name none, e.g. 1,2,4,8,16.")
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(envvar="TTC_BASE_URL", help=f"A vLLM server; {DEFAULT_URL} by default.")
+        list[str] | None,
+        typer.Option(envvar="TTC_BASE_URL", help=f"A vLLM server, or one for each model; {DEFAULT_URL} by default."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model name; by default the only one served.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Once per model; by default the only one that is served.")
+    ] = None,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(help="Dollars per million prompt/generated tokens, e.g. 0.1/0.4; once for each model."),
+    ] = None,
+    parameters: Annotated[
+        list[float] | None, typer.Option(help="Active parameters, for FLOPs, e.g. 1.7e9; once for each model.")
+    ] = None,
     up: Annotated[str | None, typer.Option(help="Start a server for this model first, e.g. smollm2.")] = None,
     policy: PolicyFile = None,
     force_policy: ForcePolicy = False,
@@ -63,7 +70,12 @@ def eval_command(
     temperature: Annotated[float | None, typer.Option(min=0)] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Hard limit on the generated tokens of a query.")] = None,
     budget: Annotated[str | None, typer.Option(help="Further hard limits per query, e.g. calls=20,seconds=20.")] = None,
-    total_tokens: Annotated[int | None, typer.Option(min=1, help="Hard limit on the tokens of the whole run.")] = None,
+    total_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Hard limit on the tokens of the whole run, of each model.")
+    ] = None,
+    max_dollars: Annotated[
+        float | None, typer.Option(help="Hard limit on the dollars of the whole run; needs --price.")
+    ] = None,
     allocate: Annotated[
         str | None,
         typer.Option(
@@ -74,10 +86,24 @@ def eval_command(
     limit: Annotated[int | None, typer.Option(min=1, help="Problems per suite, drawn evenly from its levels.")] = None,
     sample_seed: Annotated[int | None, typer.Option(help="Draw those problems with this seed.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="How often every problem is run.")] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Queries at a time.")] = None,
+    leave_out_tuned: Annotated[
+        bool, typer.Option("--leave-out-tuned", help="Leave out problems that a policy was tuned on.")
+    ] = False,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Queries at a time; by default as many as keep the server busy.")
+    ] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first query that fails.")] = False,
+    cache: Annotated[
+        Path | None, typer.Option(help="A folder of calls that other runs may have paid for, to ask and to add to.")
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Where run directories are.")] = RUNS,
     run_id: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
-    resume: Annotated[str | None, typer.Option(help="Finish this run, with its own settings.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Finish this run, with its own settings.", autocompletion=run_names)
+    ] = None,
+    retry_failed: Annotated[
+        str | None, typer.Option(help="Finish this run, and do again what failed in it.", autocompletion=run_names)
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings in TOML; options override them.")] = None,
     unsafe_local_exec: UnsafeLocalExec = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, everything else on stderr.")] = False,
@@ -85,16 +111,17 @@ def eval_command(
 ) -> None:
     """Run strategies on suites and show what their tokens bought.
 
-    Ctrl-C, a crash or a dead server leave a run that --resume finishes: nothing that was acknowledged is paid twice.
+    Ctrl-C lets the calls in flight come back; once more, and it ends at once. That, a crash or a dead server leave a
+    run that --resume finishes: nothing that was acknowledged is paid twice.
     """
     from ttc.evals.config import check
 
+    urls, goes_on = base_url or [], (resume or retry_failed) is not None
     given: dict[str, Any] = {
         "suites": suites or None,
         "strategies": strategy or None,
         "budgets": _numbers(budgets),
-        "base_url": base_url,
-        "model": model,
+        **models_of_options(model or (), urls[:1] if goes_on else urls, price or (), parameters or ()),
         "up": up,
         "policy": policy,
         "force_policy": force_policy or None,
@@ -104,83 +131,54 @@ def eval_command(
         "max_tokens": max_tokens,
         "budget": budget,
         "total_tokens": total_tokens,
+        "max_dollars": max_dollars,
         "allocate": allocate,
         "seed": seed,
         "limit": limit,
         "sample_seed": sample_seed,
         "epochs": epochs,
+        "leave_out_tuned": leave_out_tuned or None,
         "concurrency": concurrency,
+        "fail_fast": fail_fast or None,
+        "cache": cache,
         "run_id": run_id,
     }
     given["sampling"] = {k: v for k, v in given["sampling"].items() if v is not None} or None
     given = {name: value for name, value in given.items() if value is not None}
-    settings = _resumed(resume, given, runs) if resume else _settings(config, given, runs)
+    if resume and retry_failed and resume != retry_failed:
+        raise ConfigurationError(f"--resume {resume} and --retry-failed {retry_failed} name two runs: give one of them")
+    if (name := retry_failed or resume) is not None:
+        settings = settings_of_run(name, given, runs, urls=urls)
+    else:
+        settings = new_settings(config, given, runs)
     check(settings)
-    run, console = _run(settings), Console(stderr=True)
+    run, console = _run(settings, retry_failed=retry_failed is not None), Console(stderr=True)
     _show(run, as_json=json, report=not no_report, console=console)
 
 
-def _settings(file: Path | None, given: dict[str, Any], runs: Path) -> EvalConfig:
-    """Put the settings together: of the file, overridden by options, with what the strategies need filled in."""
-    from ttc.evals.config import EvalConfig, read_config, read_toml
-    from ttc.strategy import make_strategy
-
-    data = read_toml(file) if file is not None else {}
-    sampling = {**data.get("sampling", {}), **given.get("sampling", {})}
-    if (max_tokens := given.pop("max_tokens", None)) is not None:
-        given["budget"] = with_max_tokens(max_tokens, of_option=given.get("budget"), of_file=data.get("budget", ""))
-    policy, force = given.pop("policy", None), given.pop("force_policy", False)
-    data = {**data, **given, "sampling": sampling}
-    if policy is not None or force:
-        run = data.get("strategies", EvalConfig.model_fields["strategies"].default)
-        data["strategies"] = with_policy(run, policy, force=force)
-    if runs != RUNS or "runs" not in data:
-        data["runs"] = runs
-    if not data.get("suites"):
-        raise ConfigurationError("name a suite, e.g. 'ttc eval arithmetic' (see 'ttc list'), or a run with --resume")
-    needs = frozenset[str]().union(*(make_strategy(s).requires() for s in data.get("strategies", ())))
-    for need, default in (("verifier", _verifier_for(cast("Sequence[str]", data["suites"]))), ("comparator", "judge")):
-        if need in needs:
-            data.setdefault(need, default)
-    return read_config(data)
-
-
-def _verifier_for(suites: Sequence[str]) -> str:
-    """The verifier that all suites of a run come with, or the one that works on any."""
-    from ttc import registry
-
-    own = {registry.create("suite", suite).verifier for suite in suites}
-    return own.pop() or "self_certainty" if len(own) == 1 else "self_certainty"
-
-
-def _resumed(run: str, given: dict[str, Any], runs: Path) -> EvalConfig:
-    """Take the settings of a run; only how to reach the model, and how hard to work, may be others.
-
-    Raises:
-        ConfigurationError: a setting that would make it another run.
-        RunError: there is no such run.
-    """
-    from ttc.evals.run_card import config_of
-
-    refuse_other_settings(given, RESUMABLE, of="run")
-    return gone_on_with(config_of(runs, run), given)
-
-
-def _run(config: EvalConfig) -> EvalRun:
+def _run(config: EvalConfig, *, retry_failed: bool) -> EvalRun:
     """Run, with a display; Ctrl-C and SIGTERM end in one line that says how to go on."""
     from ttc.cli.eval_display import EvalDisplay
+    from ttc.evals.draining import Stop
     from ttc.evals.readiness import ready_suites
     from ttc.evals.runner import run_eval
 
-    display = EvalDisplay(Console(stderr=True))
+    display, stop = EvalDisplay(Console(stderr=True)), Stop()
 
     async def run() -> EvalRun:
         ready = await ready_suites(config)  # what is wrong with them is said before a server is asked or started
-        async with connect(config.base_url or DEFAULT_URL, config.model, up=config.up) as model:
+        async with connect_all(config.served()) as models:
             with saying_when_stopped(), display.showing():
-                return await run_eval(ready, model, on_progress=display.update)
+                return await run_eval(ready, models, on_progress=display.update, retry_failed=retry_failed, stop=stop)
 
-    return run_interruptibly(run, lambda: _farewell(config, display))
+    def drain() -> bool:
+        if display.progress is None or not stop.in_flight:
+            return False
+        display.say(f"ttc: stopping: waiting for the {stop.in_flight} calls in flight; Ctrl-C again gives them up")
+        stop.request()
+        return True
+
+    return run_interruptibly(run, lambda: _farewell(config, display), drain=drain)
 
 
 def _farewell(config: EvalConfig, display: EvalDisplay) -> str:
@@ -210,14 +208,15 @@ def _show(run: EvalRun, *, as_json: bool, report: bool, console: Console) -> Non
         out.print(table)
         for note in footnotes(run.summary):
             out.print(note, style="dim", highlight=False, soft_wrap=True, markup=False)
-    calls = run.progress.calls
-    lines = [
-        f"{calls.made} calls made, {calls.replayed} answered by the store, {calls.generated} tokens generated",
-        f"{run.directory / 'summary.json'}",
-    ]
+    several = len(run.progress.by_model) > 1
+    lines = [f"{name}: {_sent(calls)}" if several else _sent(calls) for name, calls in run.progress.by_model.items()]
+    lines.append(f"{run.directory / 'summary.json'}")
     lines += run.progress.warnings
     if run.progress.failed:
-        lines.append(f"{run.progress.failed} queries failed: every call of theirs did; they count as wrong")
+        lines.append(
+            f"{run.progress.failed} queries failed: every call of theirs did; they count as wrong until "
+            f"'ttc eval --retry-failed {run.progress.run_id}' does them again"
+        )
     if report:
         try:
             from ttc.evals.report import write_report
@@ -227,6 +226,15 @@ def _show(run: EvalRun, *, as_json: bool, report: bool, console: Console) -> Non
             lines.append(f"no figures: {error}")
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _sent(calls: CallCounts) -> str:
+    cached = f", {calls.cached} by the cache" if calls.cached else ""
+    dollars = f", ${calls.dollars:.4f} paid" if calls.dollars else ""
+    return (
+        f"{calls.made} calls made, {calls.replayed} answered by the store{cached}, {calls.generated} tokens "
+        f"generated{dollars}"
+    )
 
 
 def _numbers(text: str | None) -> list[int] | None:
