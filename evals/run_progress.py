@@ -29,7 +29,8 @@ class RunProgress:
         problems: problems, epochs counted apart.
         problems_done: those of which every unit is done.
         failed: units of which every call failed.
-        right: by model and strategy spec, the verdicts so far: of each problem one for every epoch.
+        right: by model and strategy spec, the verdicts so far: of each problem one for every epoch. All are there from
+            the start.
         by_model: what each model did, by its name.
         retried: units of an earlier process that failed, and are done again.
         limiters: by model, the permits of its calls.

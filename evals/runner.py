@@ -149,6 +149,7 @@ class _Runner:
         #: by model, failures from the start, held back until something of it goes well
         self.alike: dict[str, list[UnitRecord]] = {name: [] for name in models}
         self.progress = RunProgress(config.run_id, store.directory, len(units), problems=len(self.open_units))
+        self.progress.right = {curve: {} for curve in sorted({unit.curve for unit in units})}
         self.progress.by_model = {name: model.counts for name, model in self.models.items()}
         self.progress.limiters = {name: model.limiter for name, model in self.models.items()}
         self.progress.waiting = lambda: any(model.waiting for model in self.models.values())

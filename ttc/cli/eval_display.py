@@ -106,7 +106,7 @@ class EvalDisplay:
 
     def accuracies(self) -> str:
         """Say the accuracy so far of each strategy, with its 95% interval."""
-        return ", ".join(f"{name} {text}" for name, text in self._accuracies())
+        return ", ".join(f"{name} {text}" for name, text in self._accuracies() if not text.endswith(" of 0"))
 
     def render(self) -> Group:
         """Draw the panel."""
@@ -139,10 +139,10 @@ class EvalDisplay:
         shown: list[tuple[str, str]] = []
         for curve, verdicts in sorted(p.right.items()):
             n = sum(map(len, verdicts.values()))
-            if self._intervals.get(curve, (0, ""))[0] != n:
-                m = mean(verdicts)
-                text = f"{100 * m.value:.0f}% [{100 * m.low:.0f}, {100 * m.high:.0f}] of {n}"
-                self._intervals[curve] = n, text
+            if self._intervals.get(curve, (-1, ""))[0] != n:
+                m = mean(verdicts) if n else None
+                text = f"{100 * m.value:.0f}% [{100 * m.low:.0f}, {100 * m.high:.0f}]" if m else "-"
+                self._intervals[curve] = n, f"{text} of {n}"
             model, spec = curve
             shown.append((f"{_named(model)} {spec}" if several else spec, self._intervals[curve][1]))
         return shown
