@@ -23,7 +23,7 @@ class TargetCost:
         low: lower end of the 95% interval; None: even the upper ends of the accuracies stay below the target.
         high: upper end; None: infinite, since the accuracies' lower ends never reach the target.
         ratio: the cost over the baseline's; None where one of the two does not reach the target, and for the baseline.
-        ratio_low: lower end of its paired 95% interval; None: infinite.
+        ratio_low: lower end of its paired 95% interval; 0 where the baseline may never reach the target.
         ratio_high: upper end; None: infinite.
     """
 

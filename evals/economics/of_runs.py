@@ -19,7 +19,7 @@ from ttc.evals.economics.curves import NEARLY, CostCurve, Floats, reached_cost
 from ttc.evals.economics.findings import CurveReading, Economics, FrontierPoint, How, TargetCost
 from ttc.evals.economics.frontier import on_frontier
 from ttc.evals.economics.intervals import resampled_weights
-from ttc.evals.economics.target_cost import target_cost
+from ttc.evals.economics.target_cost import cost_ratio, target_cost
 from ttc.statistics import difference_interval, share_interval
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def run_economics(
         targets: accuracies; by default those at half and at nine tenths of the way from where the curves begin to the
             best that two of them reach.
         level: coverage of intervals.
-        repetitions: resamples of the problems, for ratios and the frontier.
+        repetitions: resamples of the problems, for the frontier.
         seed: of the resamples.
     """
     if not points or not (names := sorted(set(points[0].problems).intersection(*(m.problems for m in points)))):
@@ -71,7 +71,7 @@ def run_economics(
         baseline=base.strategy if base else "",
         targets=wanted,
         chosen=chosen,
-        to_target=tuple(_to_target(c, base, target, weights, level) for c in curves for target in wanted),
+        to_target=tuple(_to_target(c, base, target, level) for c in curves for target in wanted),
         cost_range=span,
         areas=tuple(_readings(curves, base, lambda c: c.area_under(*span), None, level)) if span else (),
         at_equal_cost=tuple(_at_costs(curves, base, span, level)) if span else (),
@@ -125,11 +125,11 @@ def _targets(curves: Sequence[_Curve]) -> tuple[tuple[float, ...], str]:
     return tuple(start + part * (top - start) for part in (0.5, 0.9)), said
 
 
-def _to_target(curve: _Curve, base: _Curve | None, target: float, weights: Floats, level: float) -> TargetCost:
+def _to_target(curve: _Curve, base: _Curve | None, target: float, level: float) -> TargetCost:
     found = target_cost(curve.right, curve.cost, target, level=level)
     ratio: tuple[float | None, ...] = (None, None, None)
     if base is not None and base is not curve:
-        ratio = _ratio(curve, base, target, weights, level)
+        ratio = _ratio(curve, base, target, level)
     return TargetCost(
         strategy=curve.strategy,
         how=curve.how,
@@ -143,18 +143,13 @@ def _to_target(curve: _Curve, base: _Curve | None, target: float, weights: Float
     )
 
 
-def _ratio(curve: _Curve, base: _Curve, target: float, weights: Floats, level: float) -> tuple[float | None, ...]:
-    """The ratio of two costs with its percentile interval, both curves on the same resampled problems."""
+def _ratio(curve: _Curve, base: _Curve, target: float, level: float) -> tuple[float | None, ...]:
+    """The ratio of two costs with its paired interval; nothing where one of them is infinite."""
     mine, its = (float(reached_cost(*c.means, target)) for c in (curve, base))
     if not (isfinite(mine) and isfinite(its) and its > 0):
         return None, None, None
-    drawn = [reached_cost(np.maximum.accumulate(weights @ c.cost, 1), weights @ c.right, target) for c in (curve, base)]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratios = drawn[0] / drawn[1]
-    # Where neither is reached anything may be: it counts against both ends.
-    low = np.quantile(np.where(np.isnan(ratios), 0, ratios), (1 - level) / 2, method="inverted_cdf")
-    high = np.quantile(np.where(np.isnan(ratios), np.inf, ratios), (1 + level) / 2, method="inverted_cdf")
-    return mine / its, _finite(float(low)), _finite(float(high))
+    low, high = cost_ratio((curve.right, curve.cost), (base.right, base.cost), target, level=level)
+    return mine / its, min(low, mine / its), _finite(max(high, mine / its))
 
 
 def _span(curves: Sequence[_Curve]) -> tuple[float, float] | None:

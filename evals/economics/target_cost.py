@@ -17,10 +17,12 @@ import numpy as np
 from ttc.evals.economics.curves import Floats, reached_cost
 from ttc.statistics import share_interval, t_quantile
 
-__all__ = ["CostInterval", "target_cost"]
+__all__ = ["CostInterval", "cost_ratio", "target_cost"]
 
 STEPS = 32
 """Places between two settings at which the band is looked at; between them it is taken for straight."""
+FINE = 64
+"""The same for ratios, where nothing is taken for straight."""
 
 
 class CostInterval(NamedTuple):
@@ -76,3 +78,60 @@ def _first(place: Floats, sign: Floats) -> Floats:
     x, y = np.take_along_axis(place, before, -1), np.take_along_axis(place, at, -1)
     part = np.where(b > a, -a / np.where(b > a, b - a, 1), 1)
     return np.where(there.any(axis=-1), (x + np.clip(part, 0, 1) * (y - x))[..., 0], np.inf)
+
+
+def cost_ratio(
+    mine: tuple[Floats, Floats], its: tuple[Floats, Floats], target: float, *, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the interval of what a target costs on one curve over what it costs on another, on the same problems.
+
+    A pair of costs is credible where both accuracies there lie as near to the target as chance has them, given how the
+    two go together; the interval holds the ratios of all credible pairs. Beyond its last setting a curve may reach the
+    target at any cost, and what a first setting reaches costs what that costs.
+
+    Args:
+        mine: share right and cost by problem and setting, as of :func:`target_cost`; shape (problems, settings).
+        its: the same of the curve that it is held against.
+        target: the accuracy to reach.
+        level: coverage of the interval.
+
+    Returns:
+        Its ends, 0 and infinite where a curve may never reach the target.
+    """
+    n = len(mine[0])
+    if n < 2:
+        return 0.0, np.inf
+    (place, off, values), (its_place, its_off, its_values) = (_distances(*c, target) for c in (mine, its))
+    together = np.clip(values.T @ its_values, -0.999, 0.999)
+    a, b = off[:, None], its_off[None, :]
+    credible = a * a - 2 * together * a * b + b * b <= t_quantile(level, n - 1) ** 2 * (1 - together**2)
+    if credible[-1, -1] or not credible.any():
+        return 0.0, np.inf
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = (place[:, None] / its_place[None, :])[credible]
+    return float(ratios.min()), float(ratios.max())
+
+
+def _distances(right: Floats, cost: Floats, target: float) -> tuple[Floats, Floats, Floats]:
+    """Along a curve and then beyond it: costs, by how many standard errors the accuracy is off, and unit residuals."""
+    n, weight = len(right), np.linspace(0, 1, FINE + 1)
+    means, spent = right.mean(axis=0), cost.mean(axis=0)
+    width = np.diff(spent)
+    slope = np.where(width > 0, np.diff(means) / np.where(width > 0, width, 1), 0.0)
+    one, other = right[:, :-1] - slope * cost[:, :-1], right[:, 1:] - slope * cost[:, 1:]
+    values = (one[..., None] * (1 - weight) + other[..., None] * weight).reshape(n, -1)
+    place = (spent[:-1, None] + weight * width[:, None]).ravel()
+    height = (means[:-1, None] + weight * np.diff(means)[:, None]).ravel()
+    values = values - values.mean(axis=0)
+    length = np.sqrt((values**2).sum(axis=0))
+    # Wilson's error, which is that at the target: see share_interval.
+    scale = target * (1 - target) / np.maximum(height * (1 - height), 1e-9)
+    error = np.where(length > 0, length / np.sqrt((n - 1) * n) * np.sqrt(scale), np.sqrt(target * (1 - target) / n))
+    off = (height - target) / np.maximum(error, 1e-12)
+    off[0] = min(off[0], 0.0)
+    values = values / np.where(length > 0, length, 1)
+    return (
+        np.append(place, np.inf),
+        np.append(off, max(off[-1], 0.0)),
+        np.column_stack([values, values[:, -1]]),
+    )
