@@ -16,6 +16,8 @@ def headline(found: RunComparison) -> str:
     rows = found.differences
     held = [row for row in rows if row.credible and row.p_holm < 0.05]
     problems = f"{found.problems:,} problem" + ("" if found.problems == 1 else "s")
+    if not held and len(rows) == 1:
+        return f"On {problems} the difference is not resolved."
     if not held:
         what = "no difference is resolved" if not any(row.credible for row in rows) else "no difference holds"
         return f"On {problems} {what} among {_counted(len(rows))}, after Holm's correction."
@@ -32,7 +34,8 @@ def headline(found: RunComparison) -> str:
 def heads(found: RunComparison) -> list[str]:
     """Name the columns of :func:`row_cells`, that of the configuration first."""
     ratio = f"{_unit(_axis(found))}, ratio"
-    return ["Configuration", found.a, found.b, "Difference", "95% interval", "p (Holm)", ratio]
+    one, other = (found.a, found.b) if found.a != found.b else ("the first", "the second")
+    return ["Configuration", one, other, "Difference", "95% interval", "p (Holm)", ratio]
 
 
 def row_name(row: RunDifference, *, several_models: bool) -> str:

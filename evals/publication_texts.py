@@ -109,7 +109,7 @@ A run of [ttc](https://pypi.org/project/ttc-compute/) {about.ttc}: {about.proble
 |---|---|
 {rows}
 
-The commands below run in this folder, on any machine; no model and no network is needed.
+The commands below run in this folder on any machine. Once ttc is there, they need no model and no network.
 
 ```bash
 pip install 'ttc-compute[report,tune]'
