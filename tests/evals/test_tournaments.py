@@ -13,6 +13,7 @@ import anyio
 import orjson
 import pytest
 
+from tests.evals.test_store import OLDER
 from ttc import registry
 from ttc.errors import ConfigurationError, RunError
 from ttc.evals.config import EvalConfig
@@ -251,8 +252,8 @@ async def test_a_store_of_an_older_version_is_read_and_gone_on_with(tmp_path: Pa
     with Store(tmp_path) as store:
         await store.add_unit(unit(1, meetings(1, 2)))
     with sqlite3.connect(tmp_path / FILE) as old:
-        for late in ("meetings", "model"):
-            old.execute(f"ALTER TABLE units DROP COLUMN {late}")
+        for version in (3, 2, 1):
+            old.executescript(OLDER[version])
         old.execute("PRAGMA user_version=1")
     old.close()
     assert [u.meetings for u in read_units(tmp_path)] == [None]
