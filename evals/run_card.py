@@ -56,9 +56,11 @@ def write_summary(directory: Path, *, difficulty: Path | None = None) -> Summary
     bins = bins_of_pool(read_pool(difficulty), readings.problems, card=card) if difficulty is not None else None
     if bins is not None:
         readings.run["difficulty"] = bins.note
-    summary = readings.summary(difficulty=bins.of if bins is not None else None)
+    known = bins.of if bins is not None else None
+    summary = readings.summary(difficulty=known)
     write_file(directory / "summary.json", summary_to_json(summary))
-    write_file(directory / "timings.json", orjson.dumps(readings.timings(), option=orjson.OPT_INDENT_2))
+    timings = readings.timings(difficulty=known)
+    write_file(directory / "timings.json", orjson.dumps(timings, option=orjson.OPT_INDENT_2))
     return summary
 
 

@@ -130,9 +130,9 @@ class RunReadings:
             economics=tuple(economics_of(series)),
         )
 
-    def timings(self) -> dict[str, dict[str, float]]:
-        """Return what depends on the clock, see :func:`timings`."""
-        groups, _ = class_groups(self._classes())
+    def timings(self, *, difficulty: Mapping[str, str] | None = None) -> dict[str, dict[str, float]]:
+        """Return what depends on the clock, see :func:`timings`; with bins of difficulty also for them."""
+        groups, _ = class_groups(self._classes(), difficulty)
         names = self._names()
         by_key: dict[str, list[tuple[str, float, int, int]]] = {}
         for (model, spec), spent in self._clock.items():

@@ -103,4 +103,5 @@ def test_every_curve_comes_per_bin(make_units: Callable[..., list[UnitRecord]]) 
         group = f"difficulty={i} of 5"
         assert {c.strategy for c in summary.curves if c.group == group} == {"single", "majority", "knockout"}
         assert 0 < summary.problems[group] < 12
+    assert "seconds, difficulty=5 of 5" in readings.timings(difficulty=bins.of)["single"]
     assert "difficulty" not in readings.summary().classes
