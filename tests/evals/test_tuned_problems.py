@@ -13,11 +13,12 @@ import pytest
 from ttc import registry
 from ttc.adaptive.policy import Policy, Provenance, Row, hashes_of
 from ttc.errors import ConfigurationError
-from ttc.evals.config import EvalConfig
+from ttc.evals.config import EvalConfig, choose_problems
 from ttc.evals.readiness import ready_suites
+from ttc.evals.run_card import read_card
 from ttc.evals.runner import run_eval
 from ttc.evals.suite import Problem, Suite, load_suite
-from ttc.evals.tuned_problems import refuse_tuned_problems
+from ttc.evals.tuned_problems import refuse_tuned_problems, tuned_note
 from ttc.models.scripted import Scripted
 from ttc.pools import RecordedProblem
 from ttc.seeds import problem_hash
@@ -192,3 +193,45 @@ async def test_a_run_on_others_goes_through(tmp_path: Path) -> None:
     config = EvalConfig(suites=(suite([4, 5]),), strategies=(Tuned(),), runs=tmp_path, run_id="r")
     run = await run_eval(await ready_suites(config), model)
     assert run.progress.done == 2
+
+
+# -- left out ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("strategy", [Tuned(), TunedOnText(), Outer(several=(Tuned(),))])
+async def test_tuned_problems_are_left_out_if_that_is_said(tmp_path: Path, strategy: Strategy) -> None:
+    config = EvalConfig(suites=(suite(range(8)),), strategies=("single", strategy), leave_out_tuned=True, runs=tmp_path)
+    ready = await ready_suites(config)
+    (taken,) = ready.suites
+    assert isinstance(taken, Suite)
+    assert [p.query.id for p in choose_problems(taken, config)[1]] == [f"p{i}" for i in range(3, 8)]
+
+
+@pytest.mark.anyio
+async def test_a_run_says_how_many_were_left_out_and_keeps_it(tmp_path: Path) -> None:
+    config = EvalConfig(
+        suites=(suite(range(8)),), strategies=(Tuned(), "single"), leave_out_tuned=True, runs=tmp_path, run_id="r"
+    )
+    run = await run_eval(config, Scripted(lambda r: "4"))
+    said = "suite 'mine': 3 of its 8 problems are left out, since a strategy was tuned on them"
+    assert run.progress.warnings == [said]
+    assert run.summary.problems["all"] == 5
+    assert read_card(run.directory)["suites"][0]["warnings"] == [said]
+
+
+def test_a_limit_draws_from_what_is_left(tmp_path: Path) -> None:
+    config = EvalConfig(suites=("arithmetic",), strategies=(Tuned(),), leave_out_tuned=True, limit=4)
+    drawn = [p.query.id for p in choose_problems(suite(range(8)), config)[1]]
+    assert len(drawn) == 4
+    assert set(drawn).isdisjoint({"p0", "p1", "p2"})
+
+
+def test_a_suite_of_tuned_problems_alone_leaves_nothing() -> None:
+    config = EvalConfig(suites=("arithmetic",), strategies=(Tuned(),), leave_out_tuned=True)
+    with pytest.raises(ConfigurationError, match="tuned on each of its 3 problems, so none is left"):
+        choose_problems(suite(range(3)), config)
+
+
+def test_without_tuned_strategies_nothing_is_said() -> None:
+    assert tuned_note([make_strategy("single")], suite(range(3))) == ""
