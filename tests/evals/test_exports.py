@@ -271,6 +271,23 @@ def test_an_unfinished_run_is_no_success(run: Path, tmp_path: Path) -> None:
         )
 
 
+def test_models_of_one_run_have_logs_of_their_own(tmp_path: Path) -> None:
+    number = registry.create("answer type", "number")
+    suite = Suite("toy", [Problem(Query.of(f"problem {i}", id=f"p{i}", answer_type=number), "7") for i in range(2)])
+    config = EvalConfig(suites=(suite,), strategies=("single",), runs=tmp_path, run_id="r")
+    models = {name: Scripted(lambda _, said=text: said) for name, text in (("small", "7"), ("large", "so it is 7"))}
+    run = anyio.run(run_eval, config, models).directory
+    found = {}
+    for path in export_run(run, "inspect"):
+        header, samples, _ = read_log(path)
+        name = header["eval"]["model"]
+        assert [list(s["model_usage"]) for s in samples] == [[name], [name]]
+        found[name] = header["stats"]["model_usage"][name]["output_tokens"]
+    assert found == {"small": 2, "large": 8}
+    units = rows(export_run(run, "jsonl")[1])
+    assert sorted((row["model"], row["text_tokens"]) for row in units) == [("large", 4)] * 2 + [("small", 1)] * 2
+
+
 @pytest.mark.skipif(importlib.util.find_spec("inspect_ai") is None, reason="inspect_ai is not installed: its reader")
 def test_inspect_reads_the_logs(logs: dict[str, Path]) -> None:
     reader: Any = importlib.import_module("inspect_ai.log")

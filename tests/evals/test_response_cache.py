@@ -11,17 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import orjson
 import pytest
 
+from ttc import registry
 from ttc.budget import Budget
 from ttc.errors import ConfigurationError, RunError
+from ttc.evals.config import EvalConfig
 from ttc.evals.recorded_calls import StoredCalls
 from ttc.evals.response_cache import CACHE_FILE, CachedResponses, ResponseCache, model_identity
-from ttc.evals.store import FILE, Store
+from ttc.evals.runner import run_eval
+from ttc.evals.store import FILE, Paid, Store, read_paid
+from ttc.evals.suite import Problem, Suite
 from ttc.models.scripted import Scripted
 from ttc.models.server_facts import ServerFacts
 from ttc.models.vllm_server import VLLMServer
 from ttc.solve import solve
+from ttc.testing import FakeServer
 from ttc.types import Outcome, Query, Request, Sample, Sampling
 
 pytestmark = pytest.mark.anyio
@@ -243,3 +249,46 @@ async def test_weights_that_nobody_can_tell_are_refused(url: str, root: str | No
 async def test_a_model_that_is_no_server_is_refused(cache: ResponseCache) -> None:
     with pytest.raises(ConfigurationError, match="says nothing of its weights"):
         await cache.of(Scripted(drawn))
+
+
+# -- whole runs -------------------------------------------------------------------------------------------------------
+
+
+def eval_config(tmp_path: Path, name: str, **settings: Any) -> EvalConfig:
+    number = registry.create("answer type", "number")
+    queries = [Query.of(f"problem {i}", id=f"p{i}", answer_type=number) for i in range(6)]
+    suite = Suite("toy", [Problem(query, str(i)) for i, query in enumerate(queries)])
+    strategies = ("single", "majority:n=4,stop=never", "knockout:n=2")
+    return EvalConfig(
+        suites=(suite,), strategies=strategies, comparator="judge", runs=tmp_path / "runs", run_id=name, **settings
+    )
+
+
+def summary_of(tmp_path: Path, name: str) -> dict[str, Any]:
+    summary = orjson.loads((tmp_path / "runs" / name / "summary.json").read_bytes())
+    assert summary["run"].pop("run_id") == name
+    return summary
+
+
+async def test_a_run_that_the_cache_answers_has_the_summary_of_one_that_paid(tmp_path: Path) -> None:
+    async with FakeServer(root="maker/fake") as server, VLLMServer(server.url) as model:
+        await run_eval(eval_config(tmp_path, "plain"), model)
+        paid = len(server.requests)
+        await run_eval(eval_config(tmp_path, "first", cache=tmp_path / "cache"), model)
+        assert len(server.requests) == 2 * paid
+        again = await run_eval(eval_config(tmp_path, "second", cache=tmp_path / "cache"), model)
+        assert len(server.requests) == 2 * paid
+    assert (again.progress.calls.made, again.progress.calls.cached) == (0, paid)
+    assert summary_of(tmp_path, "plain") == summary_of(tmp_path, "first") == summary_of(tmp_path, "second")
+    assert read_paid(tmp_path / "runs" / "second") == {"fake": Paid(0, 0, 0, 0, answered_by_cache=paid)}
+
+
+async def test_two_runs_at_once_use_one_cache(tmp_path: Path) -> None:
+    async with FakeServer(root="maker/fake", token_delay=0.001) as server, VLLMServer(server.url) as model:
+        async with anyio.create_task_group() as tasks:
+            for name in ("a", "b"):
+                tasks.start_soon(run_eval, eval_config(tmp_path, name, cache=tmp_path / "cache"), model)
+        sent = len(server.requests)
+        await run_eval(eval_config(tmp_path, "c", cache=tmp_path / "cache"), model)
+        assert len(server.requests) == sent
+    assert summary_of(tmp_path, "a") == summary_of(tmp_path, "b") == summary_of(tmp_path, "c")
