@@ -12,13 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from ttc.errors import RunError, TTCError
-from ttc.evals.axes import Timings, caps_of
+from ttc.evals.axes import Timings, caps_of, make_axis
 from ttc.evals.cost_plot import final_points
 from ttc.evals.plots import cost_svg, draw_costs, draw_curves, group_name, panel_groups, panel_svg
 from ttc.evals.records import UnitRecord
 from ttc.evals.report.chart_data import chart_data
 from ttc.evals.report.charts import chart_specs, kind_colours, vega_bundle
+from ttc.evals.report.economics_tables import economics_tables
 from ttc.evals.report.filling import fill, source
 from ttc.evals.report.parts import Part, remove_parts, write_parts
 from ttc.evals.report.problems import DETAILS, ROWS, ProblemTable, pages_of
@@ -36,6 +39,7 @@ from ttc.evals.report.tables import (
 from ttc.evals.run_card import read_card, write_summary
 from ttc.evals.run_directory import write_file
 from ttc.evals.scaling import timings
+from ttc.evals.share_plot import draw_shares
 from ttc.evals.store import read_units
 from ttc.evals.suite import Problem, load_suite
 from ttc.evals.summary import Summary
@@ -46,20 +50,23 @@ SIZE_LIMIT = 5_000_000
 """A page is smaller than this many bytes: the details of some problems are left out until it is."""
 
 
-def write_report(run_dir: Path, *, axis: str = "thinking") -> list[Path]:
+def write_report(run_dir: Path, *, axis: str = "thinking", difficulty: Path | None = None) -> list[Path]:
     """Write the figures and the page of a run, and its summary anew, from its store and its card.
 
     Args:
         run_dir: the run's directory.
         axis: what accuracy is put against at first, one of :data:`~ttc.evals.axes.AXES`.
+        difficulty: a pool of other samples of the same problems: every curve then comes per bin of difficulty too.
 
     Returns:
-        The files: ``curves.png`` (1400 pixels wide), ``curves.svg``, ``cost.png``, ``cost.svg``, ``report.html``, and
-        where not all of every problem fits into that: ``problems/001.html`` and so on.
+        The files: ``curves.png`` (1400 pixels wide), ``curves.svg``, ``cost.png``, ``cost.svg``, ``report.html``, where
+        something went wrong with samples ``shares.png`` and ``shares.svg``, and where not all of every problem fits
+        into the page ``problems/001.html`` and so on.
 
     Raises:
         RunError: there is no run, nothing in it is done yet, or it cannot be read.
-        ConfigurationError: there is no such axis, or no point of the run knows its cost on it.
+        ConfigurationError: there is no such axis, no point of the run knows its cost on it, or the pool says nothing
+            of the run's problems.
         MissingExtra: what draws figures and pages is not installed.
     """
     run_dir = Path(run_dir)
@@ -68,8 +75,8 @@ def write_report(run_dir: Path, *, axis: str = "thinking") -> list[Path]:
         raise RunError(
             f"no query of the run in {run_dir} is done yet: resume it with 'ttc eval --resume {run_dir.name}'"
         )
-    summary = write_summary(run_dir)
-    clock = timings(units)
+    summary = write_summary(run_dir, difficulty=difficulty)
+    clock: Timings = orjson.loads((run_dir / "timings.json").read_bytes())
     charts = chart_data(summary, timings=clock, axis=axis)  # before anything is drawn: an axis may be unknown
     problems, notices = _problems(units)
     table = _table(summary, units, problems)
@@ -86,11 +93,19 @@ def write_report(run_dir: Path, *, axis: str = "thinking") -> list[Path]:
         runs=run_dir.parent,
         notices=notices,
         charts=charts,
+        clock=clock,
         parts=parts,
     )
     paths = [run_dir / name for name in ("curves.png", "curves.svg", "cost.png", "cost.svg", "report.html")]
-    draw_curves(summary, paths[0], paths[1])
+    against = make_axis(axis, summary, timings=clock)
+    draw_curves(summary, paths[0], paths[1], axis=against)
     draw_costs(summary, paths[2], paths[3])
+    shares = [run_dir / "shares.png", run_dir / "shares.svg"]
+    if draw_shares(summary, shares[0], shares[1], axis=against):
+        paths += shares
+    else:
+        for stale in shares:
+            stale.unlink(missing_ok=True)
     write_file(paths[4], page.encode())
     return [*paths, *(run_dir / part.href for part in parts)]
 
@@ -104,6 +119,7 @@ def render(
     runs: Path = Path("runs"),
     notices: Sequence[str] = (),
     charts: Mapping[str, Any] | None = None,
+    clock: Timings | None = None,
     parts: Sequence[Part] = (),
 ) -> str:
     """Return the page as HTML of less than :data:`SIZE_LIMIT` bytes.
@@ -116,12 +132,13 @@ def render(
         runs: where the run's directory is, for the commands that are shown.
         notices: what a reader should know first.
         charts: what the charts are drawn from; default: as :func:`~ttc.evals.report.chart_data.chart_data` makes it.
+        clock: what depends on the clock; default: what :func:`~ttc.evals.scaling.timings` finds in the units.
         parts: files beside the page that hold what it has no room for.
 
     Raises:
         MissingExtra: matplotlib, jinja2, Altair or vl-convert-python is not installed.
     """
-    clock = timings(units)
+    clock = timings(units) if clock is None else clock
     charts = charts or chart_data(summary, timings=clock)
     table = _table(summary, units, problems or {})
     fixed = {
@@ -167,7 +184,7 @@ def _fixed_part(
         "title": f"{_models(summary)} on {', '.join(dict.fromkeys(u.suite for u in units))}",
         "headline": headline(summary),
         "facts": facts(summary, units),
-        "notices": [*notices, *warnings(summary, units)],
+        "notices": [*notices, *filter(None, [summary.run.get("difficulty")]), *warnings(summary, units)],
         "legend": legend(summary),
         "axes": charts["axes"],
         "axis": charts["axis"],
@@ -184,6 +201,7 @@ def _fixed_part(
         "results": result_rows(summary),
         "all_points": result_rows(summary, every=True),
         "equal_cost": equal_cost_rows(summary),
+        "economics": economics_tables(summary),
         "judging": judging_rows(summary),
         "classes": class_tables(summary),
         "kinds": kinds,

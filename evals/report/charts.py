@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from ttc.errors import MissingExtra
 from ttc.evals.canvas import PALETTE
@@ -29,9 +29,7 @@ _SHAPES = {
     "P": "cross",
     "*": "M0,-1L.23,-.31L.95,-.31L.36,.12L.59,.81L0,.38L-.59,.81L-.36,.12L-.95,-.31L-.23,-.31Z",
 }
-_FONT = (
-    "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Noto Sans, Liberation Sans, DejaVu Sans, sans-serif"
-)
+_FONT = "system-ui, -apple-system, Segoe UI, Roboto, Noto Sans, Liberation Sans, DejaVu Sans, sans-serif"
 _KINDS = {"generate": 5, "revise": 2, "judge": 4, "reward": 3, "probe": 0}
 """Colours of the kinds of calls: places in the palette, as in the figure."""
 
@@ -54,7 +52,8 @@ def vega_bundle() -> str:
         import vl_convert
     except ImportError:
         raise MissingExtra("vl-convert-python", "report", "writing a page with charts") from None
-    script: str = vl_convert.javascript_bundle(vl_version=_vega_lite())
+    # Its types say that a snippet has to be given; without one it is the three libraries and nothing else.
+    script = cast(str, cast(Any, vl_convert).javascript_bundle(vl_version=_vega_lite()))
     # Nothing in it may end the element that it stands in. In JavaScript's strings and patterns both mean the same.
     script = script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
     return f"(function () {{{script}\n}}).call(window);"
@@ -131,15 +130,16 @@ def _costs(kinds: Sequence[str]) -> dict[str, Any]:
     """Bars of generated tokens a query, stacked by the kind of call."""
     alt = _altair()
     colours = [f"var(--{kind['colour']})" for kind in kind_colours(kinds)]
-    rows = alt.Y(
-        "row:N", sort=None, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=alt.expr("row_limit"))
-    )
+    row_axis = alt.Axis(ticks=False, domain=False, labelLimit=alt.expr("row_limit"))
+    rows = alt.Y("row:N", sort=None, title=None, axis=row_axis)
+    scale = alt.Scale(domain=[0, alt.expr("x_high")], nice=False)
+    axis = alt.Axis(tickCount=alt.expr("tick_count"), format="~s")
     bars = (
         alt.Chart(alt.NamedData("kinds"))
         .mark_bar(cornerRadius=1)
         .encode(
             y=rows,
-            x=alt.X("tokens:Q", title="generated tokens per query", stack="zero", scale=alt.Scale(domain=[0, alt.expr("x_high")], nice=False), axis=alt.Axis(tickCount=alt.expr("tick_count"), format="~s")),
+            x=alt.X("tokens:Q", title="generated tokens per query", stack="zero", scale=scale, axis=axis),
             color=alt.Color("kind:N", scale=alt.Scale(domain=list(kinds), range=colours), legend=None),
             order="place:Q",
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ FOLDER = "problems"
 PROBLEMS, BYTES = 50, 2_000_000
 """A part holds so many problems at the most, and about so many bytes."""
 
-_WHOLE = {"prompt": 60_000, "text": 60_000, "value": 4000, "entries": 400, "events": 4000}
+_WHOLE = Room(prompt=60_000, text=60_000, value=4000, entries=400, events=4000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def _chunks(table: ProblemTable) -> Iterator[tuple[list[Key], list[dict[str, Any
     details: list[dict[str, Any]] = []
     size = 0
     for key in table.order:
-        found = table.details(key, Room(**_WHOLE))
+        found = table.details(key, replace(_WHOLE))
         more = len(script_data(found))
         if keys and (len(keys) >= PROBLEMS or size + more > BYTES):
             yield keys, details

@@ -73,6 +73,9 @@ class ProblemTable:
     columns: list[Column] = field(init=False)
     order: list[Key] = field(init=False)
     _cells: dict[Key, dict[tuple[str, str], list[UnitRecord]]] = field(init=False)
+    _brief: dict[Key, tuple[dict[str, Any], int, bool]] = field(
+        init=False, default_factory=dict[Key, tuple[dict[str, Any], int, bool]]
+    )
 
     def __post_init__(self) -> None:
         several = len({u.model for u in self.units}) > 1
@@ -118,6 +121,14 @@ class ProblemTable:
         columns = [(c.name, c.setting, mine.get((c.spec, c.model), ())) for c in self.columns]
         return problem_details(self.problems.get(key), columns, room)
 
+    def brief(self, key: Key) -> tuple[dict[str, Any], int, bool]:
+        """Return what the page shows when a problem is opened, its bytes, and whether that is all."""
+        if key not in self._brief:
+            room = Room()
+            details = self.details(key, room)
+            self._brief[key] = details, len(script_data(details)), not room.shortened
+        return self._brief[key]
+
     def listed(self, rows: int = ROWS) -> list[Key]:
         """The problems that a page lists: all, or an even selection of so many, fewer where there are many columns."""
         most = min(rows, max(1, CELLS // max(1, len(self.columns))))
@@ -127,7 +138,8 @@ class ProblemTable:
         """Say what holds wherever the problems are shown."""
         yield "Open a row to see the answers, the votes and the verdicts; press a heading to sort."
         if any(u.epoch for u in self.units):
-            yield "Where a problem was run several times, the table shows how often it was right, the details its first run."
+            often = "Where a problem was run several times, the table shows how often it was right, "
+            yield f"{often}the details its first run."
 
 
 def problem_pages(
@@ -156,8 +168,8 @@ def pages_of(
     table: ProblemTable, *, limit: int = DETAILS, rows: int = ROWS, links: Mapping[Key, str] | None = None
 ) -> ProblemPages:
     """Lay out a table for the page; see :func:`problem_pages`."""
-    shown, room, links = table.listed(rows), Room(), links or {}
-    details = _fitting(table, shown, limit, room)
+    shown, links = table.listed(rows), links or {}
+    details = _fitting(table, shown, limit)
     lines: list[dict[str, Any]] = []
     for i, key in enumerate(shown):
         lines.append({**table.row(key), "detailed": i in details, "href": links.get(key, ""), "id": f"r{i}"})
@@ -167,25 +179,21 @@ def pages_of(
     if len(details) < len(shown):
         where = "; the others lead to files beside it" if links else ""
         notes.append(f"Details are kept for {len(details):,} of them, evenly spread, to keep this page small{where}.")
-    whole = not room.shortened and len(details) == len(table.order)
+    whole = len(details) == len(table.order) and all(table.brief(key)[2] for key in table.order)
     opened = [{**details[i], "href": line["href"]} if i in details else None for i, line in enumerate(lines)]
     return ProblemPages(table.heads, lines, opened, " ".join(notes), whole)
 
 
-def _fitting(table: ProblemTable, shown: Sequence[Key], limit: int, room: Room) -> dict[int, dict[str, Any]]:
+def _fitting(table: ProblemTable, shown: Sequence[Key], limit: int) -> dict[int, dict[str, Any]]:
     """Return the details of an even selection, by place: as many as fit into :data:`DETAIL_BYTES`."""
-    found: dict[int, tuple[dict[str, Any], int]] = {}
     while limit:
-        chosen = _even(len(shown), limit)
-        found = {i: found[i] for i in chosen if i in found}
+        chosen, size = _even(len(shown), limit), 0
         for i in chosen:
-            if i not in found:
-                details = table.details(shown[i], room)
-                found[i] = details, len(script_data(details))
-            if sum(size for _, size in found.values()) > DETAIL_BYTES and limit > 1:
+            size += table.brief(shown[i])[1]
+            if size > DETAIL_BYTES and limit > 1:
                 break
         else:
-            return {i: details for i, (details, _) in sorted(found.items())}
+            return {i: table.brief(shown[i])[0] for i in chosen}
         limit //= 2
     return {}
 

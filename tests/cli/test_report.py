@@ -72,3 +72,23 @@ def test_the_page_is_opened_and_a_missing_browser_is_no_failure(
     report("arithmetic-1", runs=runs, open_page=True)
     assert asked == [(runs / "arithmetic-1" / "report.html").resolve().as_uri()]
     assert "no browser could be opened" in capsys.readouterr().err
+
+
+def test_the_axis_that_is_asked_for_is_shown_first(runs: Path):
+    report("arithmetic-1", runs=runs, x="total")
+    page = (runs / "arithmetic-1" / "report.html").read_text(encoding="utf-8")
+    assert '<option value="total" selected>prompt and generated tokens</option>' in page
+    assert '<option value="thinking">thinking tokens</option>' in page
+
+
+def test_an_axis_that_is_none_or_of_which_nothing_is_known_is_refused_before_anything_is_written(runs: Path):
+    with pytest.raises(ConfigurationError, match="there is no axis 'beauty': choose from thinking"):
+        report("arithmetic-1", runs=runs, x="beauty")
+    with pytest.raises(ConfigurationError, match="no point of this run knows its dollars"):
+        report("arithmetic-1", runs=runs, x="dollars")
+    assert not (runs / "arithmetic-1" / "report.html").exists()
+
+
+def test_a_pool_that_is_not_there_is_said(runs: Path, tmp_path: Path):
+    with pytest.raises(ConfigurationError, match=r"no-such-pool"):
+        report("arithmetic-1", runs=runs, difficulty=tmp_path / "no-such-pool")

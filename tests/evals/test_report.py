@@ -346,6 +346,32 @@ def test_a_run_gets_its_figures_and_its_page(make_units: Make, tmp_path: Path):
     assert "The texts of suite 'made_up:seed=1' are not shown: unknown suite 'made_up'" in text
 
 
+def test_what_the_page_has_no_room_for_is_in_files_beside_it(make_units: Make, tmp_path: Path):
+    run = stored(tmp_path / "run-1", make_units(20, text="so " * 2000))
+    paths = write_report(run)
+    page = paths[4].read_text(encoding="utf-8")
+    parts = [p for p in paths if p.parent.name == "problems"]
+    assert [p.name for p in parts] == ["001.html", "002.html"]
+    told = orjson.loads(next(s for s in Reader(page).scripts if s.startswith('{"charts"')))["problems"]
+    assert told[59]["href"] == "problems/002.html#r9"
+    assert "characters left out" in told[59]["units"][0]["text"]
+    whole = Reader(parts[1].read_text(encoding="utf-8"))
+    kept = orjson.loads(next(s for s in whole.scripts if s.startswith('{"problems"')))["problems"]
+    assert len(kept) == 10
+    assert kept[9]["units"][0]["text"].startswith("so so so")
+    assert "left out" not in kept[9]["units"][0]["text"]
+    assert [a["href"] for t, a in whole.elements if t == "a"] == ["../report.html", "001.html"]
+
+
+def test_parts_of_an_earlier_page_go_and_strange_files_stay(make_units: Make, tmp_path: Path):
+    run = stored(tmp_path / "run-1", make_units(1))
+    (run / "problems").mkdir()
+    for name in ("001.html", "notes.txt"):
+        (run / "problems" / name).write_text("old")
+    write_report(run)
+    assert [p.name for p in (run / "problems").iterdir()] == ["notes.txt"]
+
+
 def test_a_run_without_a_finished_query_has_no_page_and_says_how_to_get_one(tmp_path: Path):
     with pytest.raises(RunError, match="ttc eval --resume run-1"):
         write_report(stored(tmp_path / "run-1", []))

@@ -21,6 +21,17 @@ def report(
         str | None, typer.Argument(help="The run's name, as 'ttc eval' printed it.", autocompletion=run_names)
     ] = None,
     runs: Annotated[Path, typer.Option(help="Where run directories are.")] = Path("runs"),
+    x: Annotated[
+        str,
+        typer.Option(
+            "--x",
+            help="What accuracy is put against at first: thinking, generated, total, calls, flops, dollars, seconds.",
+        ),
+    ] = "thinking",
+    difficulty: Annotated[
+        Path | None,
+        typer.Option(help="A pool of other samples of the same problems: curves for each of their bins of difficulty."),
+    ] = None,
     published: Annotated[
         Path | None,
         typer.Option("--from", help="Redraw what 'ttc publish' wrote: a folder or a zip, in place of a run."),
@@ -40,7 +51,7 @@ def report(
     from ttc.evals.summary import summary_from_json
 
     directory = find_run(runs, run)
-    paths = write_report(directory)
+    paths = write_report(directory, axis=x, difficulty=difficulty)
     sentence = headline(summary_from_json((directory / "summary.json").read_bytes()))
     if json:
         data = {"run": run, "headline": sentence, "files": {p.name: str(p) for p in paths}}
