@@ -10,6 +10,7 @@ Calls that race others are not kept, since there the duration matters.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import re
 import sqlite3
@@ -29,7 +30,7 @@ from ttc.evals.call_keys import call_key
 from ttc.evals.group_commit import GroupCommits
 from ttc.evals.records import sample_from_json, sample_to_json
 from ttc.evals.run_directory import refuse_network_disk
-from ttc.evals.store_schema import connect
+from ttc.evals.store_schema import advice, connect
 from ttc.models.base import LiveModel
 from ttc.models.vllm_server import VLLMServer
 from ttc.models.weights import weights_of
@@ -65,28 +66,31 @@ class ResponseCache:
             RunError: it cannot be made or read, is of another version, or lies on a network disk.
         """
         self.folder = Path(folder)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            refuse_network_disk(self.folder)
-            with open(self.folder / "lock", "a", encoding="utf-8") as opening:
-                fcntl.flock(opening, fcntl.LOCK_EX)  # one at a time makes the tables; nobody is refused
-                self._writer = connect(self.folder / CACHE_FILE)
-                self._reader = connect(self.folder / CACHE_FILE)
-                (version,) = self._writer.execute("PRAGMA user_version").fetchone()
-                if version == 0:
-                    self._writer.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={_SCHEMA}; COMMIT;")
-        except OSError as error:
-            raise RunError(f"the response cache {self.folder} cannot be opened: {error.strerror or error}") from error
-        except sqlite3.Error as error:
-            raise RunError(
-                f"the response cache {self.folder} cannot be read ({error}): name another folder, or leave --cache out"
-            ) from error
-        if version not in (0, _SCHEMA):
-            self.close()
-            raise RunError(
-                f"the response cache {self.folder} has version {version}, and this program reads version {_SCHEMA}: "
-                "name another folder"
-            )
+        with contextlib.ExitStack() as opened:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                refuse_network_disk(self.folder)
+                with open(self.folder / "lock", "a", encoding="utf-8") as opening:
+                    fcntl.flock(opening, fcntl.LOCK_EX)  # one at a time makes the tables; nobody is refused
+                    self._writer = opened.enter_context(contextlib.closing(connect(self.folder / CACHE_FILE)))
+                    self._reader = opened.enter_context(contextlib.closing(connect(self.folder / CACHE_FILE)))
+                    (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+                    if version == 0:
+                        self._writer.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={_SCHEMA}; COMMIT;")
+            except OSError as error:
+                what = f"the response cache {self.folder} cannot be opened: {error.strerror or error}"
+                raise RunError(what) from error
+            except sqlite3.Error as error:
+                raise RunError(
+                    f"the response cache {self.folder} cannot be read ({error}): {advice(error)}; or name another "
+                    "folder, or leave --cache out"
+                ) from error
+            if version not in (0, _SCHEMA):
+                raise RunError(
+                    f"the response cache {self.folder} has version {version}, and this program reads version "
+                    f"{_SCHEMA}: name another folder"
+                )
+            opened.pop_all()  # they stay open until the cache is closed
         self._commits = GroupCommits(self._writer, self._explained)
 
     def __enter__(self) -> Self:

@@ -7,6 +7,7 @@ goes with the process that holds it, so a killed run leaves none behind.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -80,20 +81,18 @@ class Store:
         except OSError as error:
             raise RunError(f"{self.directory} cannot be made: {error.strerror}") from error
         refuse_network_disk(self.directory)
-        self._lock = lock(self.directory)
-        try:
+        with contextlib.ExitStack() as opened:
+            self._lock = opened.enter_context(lock(self.directory))
             with saying_what_is_wrong(self.directory):
-                self._writer = connect(self.directory / FILE)
+                self._writer = opened.enter_context(contextlib.closing(connect(self.directory / FILE)))
                 migrate(self._writer, self.directory)
-                self._reader = connect(self.directory / FILE)
+                self._reader = opened.enter_context(contextlib.closing(connect(self.directory / FILE)))
                 #: the most logprobs that a replayable call is kept with, by key
                 self._calls: dict[str, int] = dict(
                     self._reader.execute("SELECT key, max(logprobs) FROM calls WHERE key NOT LIKE '%:%' GROUP BY key")
                 )
                 self._units: set[str] = {key for (key,) in self._reader.execute("SELECT key FROM units")}
-        except BaseException:
-            self._lock.close()
-            raise
+            opened.pop_all()  # they stay open until the store is closed
         self._commits = GroupCommits(self._writer, self._explained)
 
     def __enter__(self) -> Self:

@@ -156,9 +156,7 @@ def advice(error: sqlite3.Error) -> str:
         return "the disk is full, read-only or failing; make room on it"
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (5, 6):  # SQLITE_BUSY, SQLITE_LOCKED
         return "another program holds it; end that, and try again"
-    return (
-        f"if the disk is sound the file is damaged; keep a copy of {STORE} with its -wal before anything is tried on it"
-    )
+    return "if the disk is sound the file is damaged; keep a copy of it, with its -wal, before anything is tried on it"
 
 
 def _connect_to_read(file: Path) -> sqlite3.Connection:
