@@ -33,6 +33,7 @@ async def pool_of_run(
     directory: Path,
     *,
     n: int | None = None,
+    model: str = "",
     suites: Sequence[Suite] = (),
     on_graded: Callable[[int, int], None] | None = None,
 ) -> Pool:
@@ -45,17 +46,22 @@ async def pool_of_run(
     Args:
         directory: of the run.
         n: take so many samples of a problem, the first ones (default: all).
+        model: whose samples, of a run that asked several.
         suites: those of the run that cannot be loaded by their name.
         on_graded: called with the problems whose samples are graded, and how many there are.
 
     Raises:
-        RunError: there is no run, it drew no such sample, its suites cannot be loaded, or their data is another now.
+        RunError: there is no run, it drew no such sample, its suites cannot be loaded, or their data is another now; or
+            it asked several models and none of them was named.
         ConfigurationError: ``n`` below one, or a grader cannot work here.
     """
     if n is not None and n < 1:
         raise ConfigurationError(f"n={n}: take one sample of a problem at the least")
     card = await anyio.to_thread.run_sync(read_card, directory)
     units = await anyio.to_thread.run_sync(read_units, directory)
+    if model or len(card.get("models", {})) > 1:
+        card = _of_model(directory, card, model)
+        units = [unit for unit in units if unit.model in ("", model)]
     problems = await _problems(card, directory, suites)
     drawn = _noted(units)
     if not drawn.rows:
@@ -71,7 +77,8 @@ async def pool_of_run(
     if len(widths) > 1:
         few = sum(times for width, times in widths.items() if width < max(widths))
         drawn.warnings.append(f"{few} of {len(graded)} problems have fewer than {max(widths)} samples")
-    times = await anyio.to_thread.run_sync(read_times, directory)
+    alone = len(card.get("models", {})) < 2  # else its seconds are those of others as well
+    times = await anyio.to_thread.run_sync(read_times, directory) if alone else None
     return _pool(
         directory.name, card, graded, cost=_cost(units, times), passing=_passing(card, units), notes=drawn.warnings
     )
@@ -122,8 +129,17 @@ def _pool(
     )
 
 
-def _cost(units: Sequence[UnitRecord], times: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """What the run charged: generated tokens by kind of call, prompt tokens, calls; and its seconds by the clock."""
+def _of_model(directory: Path, card: dict[str, Any], model: str) -> dict[str, Any]:
+    """A run's card as if it had asked one of its models alone, the others aside."""
+    models: dict[str, dict[str, Any]] = card.get("models") or {card["model"]: card}
+    if model not in models:
+        named = f"no model '{model}'" if model else f"{len(models)} models, and a pool is of one"
+        raise RunError(f"run '{directory.name}' asked {named}: say which with --model, of {', '.join(models)}")
+    return {**card, "model": model, "price": models[model]["price"], "server": models[model]["server"]}
+
+
+def _cost(units: Sequence[UnitRecord], times: Sequence[tuple[float, float]] | None) -> dict[str, float]:
+    """What the run charged: generated tokens by kind of call, prompt tokens, calls; and its seconds, where known."""
     cost: defaultdict[str, float] = defaultdict(float)
     for unit in units:
         outcome = unit.outcome
@@ -134,7 +150,8 @@ def _cost(units: Sequence[UnitRecord], times: Sequence[tuple[float, float]]) -> 
         for kind, usage in outcome.foreign.items():
             cost[kind] += usage.total
         cost["calls"] += sum(outcome.calls.values())
-    cost["seconds"] = _under_way(times)
+    if times is not None:
+        cost["seconds"] = _under_way(times)
     return dict(cost)
 
 

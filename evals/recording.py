@@ -173,6 +173,8 @@ async def ready_recording(config: EvalConfig) -> EvalConfig:
             verifier that scores samples together or cannot work here, or a suite that cannot be had.
     """
     recording = _recording(config)
+    if config.models:
+        raise ConfigurationError("a recording asks one model: name it with 'model', and record others apart")
     if recording.cuts and recording.cuts[-1] >= config.sampling.max_tokens:
         raise ConfigurationError(
             f"cut {recording.cuts[-1]}: samples end at {config.sampling.max_tokens} tokens at the latest, so cut them "

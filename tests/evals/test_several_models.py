@@ -14,6 +14,7 @@ from ttc import registry
 from ttc.budget import Price
 from ttc.errors import BudgetExhausted, ConfigurationError, RequestRejected, RunError
 from ttc.evals.config import EvalConfig, read_config
+from ttc.evals.pool_of_run import pool_of_run
 from ttc.evals.records import UnitRecord
 from ttc.evals.run_card import config_of, read_card
 from ttc.evals.runner import run_eval
@@ -143,6 +144,17 @@ async def test_total_tokens_are_of_each_model(tmp_path: Path, suite: Suite, mode
 async def test_a_run_without_a_model_is_refused(tmp_path: Path, suite: Suite) -> None:
     with pytest.raises(ConfigurationError, match="no model was given"):
         await run_eval(settings(suite, tmp_path), {})
+
+
+async def test_each_model_of_a_run_is_exported_as_a_pool_of_its_own(tmp_path: Path, suite: Suite, model: Make) -> None:
+    price = Price(prompt=1, generated=2)
+    run = await run_eval(settings(suite, tmp_path), {"a": model("a", right=0), "b": model("b", right=1, price=price)})
+    pools = [await pool_of_run(run.directory, model=name, suites=[suite]) for name in ("a", "b")]
+    assert [(p.model, p.price, len(p.problems)) for p in pools] == [("a", None, 5), ("b", price, 5)]
+    assert [{right for problem in p.problems for right in problem.right} for p in pools] == [{False}, {True}]
+    for wrong, said in (("", "asked 2 models, and a pool is of one"), ("c", "asked no model 'c'")):
+        with pytest.raises(RunError, match=f"{said}: say which with --model, of a, b"):
+            await pool_of_run(run.directory, model=wrong, suites=[suite])
 
 
 # -- settings ---------------------------------------------------------------------------------------------------------

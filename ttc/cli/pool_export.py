@@ -25,6 +25,7 @@ def export(
     n: Annotated[
         int | None, typer.Option("-n", help="Take so many samples of a problem, the first ones; by default all.")
     ] = None,
+    model: Annotated[str, typer.Option(help="Whose samples, of a run that asked several models.")] = "",
     runs: Annotated[Path, typer.Option(help="Where run directories are.")] = Path("runs"),
     unsafe_local_exec: UnsafeLocalExec = False,
     json: Annotated[bool, typer.Option("--json", help="Print what is in it as JSON.")] = False,
@@ -34,7 +35,7 @@ def export(
     from ttc.pool_files import write_pool
 
     refuse_unwritable(out)
-    pool = anyio.run(partial(pool_of_run, run_named(runs, run), n=n))
+    pool = anyio.run(partial(pool_of_run, run_named(runs, run), n=n, model=model))
     write_pool(pool, out)
     facts = {"out": str(out), **what_is_in(pool)}
     if json:
