@@ -1,4 +1,4 @@
-"""Samples whose scores are there already, as in a replay: scored one by one as they are handed on, without a task each."""
+"""Samples whose scores are there already, as in a replay: scored as they are handed on, without a task for each."""
 
 from __future__ import annotations
 
