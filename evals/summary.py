@@ -34,7 +34,7 @@ class Point:
         cut: mean number of samples per query that the budget cut.
         failed: share of queries of which every call failed.
         kinds: mean generated tokens per query by kind of call.
-        method: how the interval was made: ``wilson``, ``t`` or ``none``.
+        method: how the interval was made: ``wilson``, or ``none`` with one problem.
         undecided: share of queries that the grader could not decide.
         model: that answered; empty in a run of one model.
         refused: share of the samples that decline to answer, see :mod:`ttc.refusals`.
