@@ -99,7 +99,9 @@ def draw_panel(
     ordered_ticks(ax)
     ax.set_xlabel(f"{axis.label}, log scale" if labels else AXES[axis.name], fontsize=10.5 if labels else 9)
     ax.set_ylabel("accuracy")
-    ax.set_title(plain(title or group_name(group)), loc="left", fontweight="bold", fontsize=11.5 if labels else 10.5)
+    heading = one_line(title or group_name(group))
+    (heading,) = short_names([heading], 30).values()
+    ax.set_title(plain(heading), loc="left", fontweight="bold", fontsize=11.5 if labels else 10.5)
     n = summary.problems.get(group, 0)
     ax.set_title(f"{n:,} problem{'s' * (n != 1)}", loc="right", color=FAINT, fontsize=9.5)
     if not points:
@@ -238,7 +240,7 @@ def spread(heights: Sequence[float], *, gap: float) -> list[float]:
 
 def _amount(x: float, _: int | None = None) -> str:
     """Write a number of a cost: 200, 2k, 2M; tiny and huge ones by their power of ten."""
-    if x >= 1e9 or x < 1e-3:
+    if x >= 1e9 or x < 9e-3:
         return f"{x:.0e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
     return f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1e3:g}k" if x >= 1e3 else f"{x:g}"
 

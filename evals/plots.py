@@ -134,14 +134,14 @@ def _beside(summary: Summary, axis: Axis, small: list[str], path_png: Path, path
 def _rows_below(summary: Summary, axis: Axis, small: list[str], path_png: Path, path_svg: Path) -> None:
     """One large panel, and the small ones in rows below it, easy ones first."""
     rows = -(-len(small) // _ROW)
-    with figure_of(14, 6.2 + 2.9 * rows) as figure:
+    with figure_of(14, 6.5 + 2.9 * rows) as figure:
         height = figure.get_figheight()
         right = 0.985 - _room(summary, axis)
         upper = figure.add_gridspec(1, 1, left=0.055, right=right, top=1 - 0.95 / height, bottom=1 - 5.6 / height)
         draw_panel(figure.add_subplot(upper[0, 0]), summary, "all", axis=axis, labels=True)
         columns = min(_ROW, len(small))
         grid = figure.add_gridspec(
-            rows, columns, left=0.055, right=0.985, bottom=0.65 / height, top=1 - 6.55 / height, wspace=0.12, hspace=0.4
+            rows, columns, left=0.055, right=0.985, bottom=0.95 / height, top=1 - 6.55 / height, wspace=0.12, hspace=0.4
         )
         limits = _common_limits(summary, axis, small)
         axes: list[Any] = []
