@@ -9,14 +9,13 @@ function candidateOf(place, answer) {
   return make("span", "candidate", make("small", "", `#${place} `), said);
 }
 
-function matchOf([a, answer, b, other, points, played], final) {
+function matchOf([a, answer, b, other, points, played, through]) {
   const lines = [[a, answer, points], [b, other, played - points]].map(([place, said, won]) => {
-    const line = make("div", won * 2 > played ? "side won" : "side", candidateOf(place, said), make("span", "points", String(won)));
+    const line = make("div", (through === null ? won * 2 > played : place === through) ? "side won" : "side", candidateOf(place, said), make("span", "points", String(won)));
     return line;
   });
   const match = make("div", "match", ...lines);
-  if (points * 2 === played) match.append(make("small", "tie", "a tie, decided by lot"));
-  if (final !== undefined) match.classList.toggle("final", final);
+  if (points * 2 === played) match.append(make("small", "tie", through === null ? "a tie" : "a tie, decided by lot"));
   return match;
 }
 

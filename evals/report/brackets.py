@@ -43,7 +43,8 @@ def brackets(trace: Sequence[Event], *, limit: int = 96) -> list[dict[str, Any]]
 
     Returns:
         Of each: ``name`` of the branch that held it (or empty), ``kind`` (``bracket`` or ``table``), ``said``: a
-        sentence; ``rounds`` as ``[stage, matches, standing]``, a match as ``[a, answer, b, answer, points, played]``,
+        sentence; ``rounds`` as ``[stage, matches, standing]``, a match as ``[a, answer, b, answer, points, played,
+        who went on]`` (the last one of a bracket, where it is known),
         the standing as pairs of an answer and how many with it were still in; ``table`` as ``[place, answer, matches,
         wins, comparisons, points]``, the best first; ``left_out`` matches.
     """
@@ -97,6 +98,7 @@ def _laid_out(name: str, matches: Sequence[_Match], events: Sequence[Event], lim
         int(e.get("stage", 0)): e.get("standing", ()) for e in events if e.get("event") == "stage"
     }
     stages = sorted({m.stage for m in matches} | set(standing))
+    kind = "bracket" if _is_bracket(matches) else "table"
     rounds: list[list[Any]] = []
     left = limit
     for stage in stages:
@@ -104,8 +106,10 @@ def _laid_out(name: str, matches: Sequence[_Match], events: Sequence[Event], lim
         shown = mine[: max(0, left)]
         left -= len(shown)
         still = Counter(standing.get(stage, ())).most_common(12)
-        rounds.append([stage, [_fact(m) for m in shown], [[answer, n] for answer, n in still]])
-    kind = "bracket" if _is_bracket(matches) else "table"
+        later = {place for m in matches if m.stage > stage for place in (m.a, m.b)}
+        on = [_went_on(m, later, list(standing.get(stage, ()))) if kind == "bracket" else None for m in shown]
+        facts = [[*_fact(m), place] for m, place in zip(shown, on, strict=True)]
+        rounds.append([stage, facts, [[answer, n] for answer, n in still]])
     return {
         "name": name,
         "kind": kind,
@@ -114,6 +118,17 @@ def _laid_out(name: str, matches: Sequence[_Match], events: Sequence[Event], lim
         "table": _table(matches)[:limit] if kind == "table" else [],
         "left_out": max(0, len(matches) - limit),
     }
+
+
+def _went_on(m: _Match, later: set[int], standing: Sequence[str | None]) -> int | None:
+    """Return who won: by points, or of a tie who is seen later, or whose answer alone still stands."""
+    if m.score != 0.5:
+        return m.a if m.score > 0.5 else m.b
+    seen = [place for place in (m.a, m.b) if place in later]
+    if len(seen) == 1:
+        return seen[0]
+    stand = [place for place, answer in zip((m.a, m.b), m.answers, strict=True) if [answer] == list(standing)]
+    return stand[0] if len(stand) == 1 else None
 
 
 def _fact(m: _Match) -> list[Any]:

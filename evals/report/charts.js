@@ -134,7 +134,9 @@ function drawCharts(charts, specs) {
   function costs() {
     const rows = [];
     const kinds = [];
+    const model = chosen.model || charts.models[0]; // bars of tokens are of one model
     charts.points.forEach((point, i) => {
+      if (charts.series[point.s].model !== model) return;
       if (point.group !== chosen.group || !point.kinds || chosen.hidden.has(point.s)) return;
       const row = [charts.series[point.s].name, point.setting].filter(Boolean).join(" ");
       const total = Object.values(point.kinds).reduce((a, b) => a + b, 0);

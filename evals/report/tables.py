@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ttc.evals.axes import timing_key
 from ttc.evals.canvas import PALETTE
 from ttc.evals.cost_plot import final_points, kinds_of
 from ttc.evals.plots import BASELINE, group_name, panel_groups, strategy_styles
@@ -34,7 +35,11 @@ def headline(summary: Summary) -> str:
     A strategy is spoken for by its largest configuration, so nothing is picked for having come out well.
     """
     found = _comparisons(summary, "all")
-    last = {p.strategy: found[key] for p in final_points(summary) if (key := (p.strategy, p.setting)) in found}
+    last = {
+        (p.strategy, p.model): found[key]
+        for p in final_points(summary)
+        if (key := (p.strategy, p.setting, p.model)) in found
+    }
     n = summary.problems.get("all", 0)
     problems = f"{n:,} problem{'' if n == 1 else 's'}"
     if not last:
@@ -57,22 +62,23 @@ def headline(summary: Summary) -> str:
 def result_rows(summary: Summary, *, every: bool = False) -> list[dict[str, Any]]:
     """Return the rows of the results table: one per configuration, or with ``every`` one per measured point."""
     groups = panel_groups(summary)
-    points = {group: {(p.strategy, p.spec, p.setting): p for p in _points(summary, group)} for group in groups}
+    points = {group: {_place(p): p for p in _points(summary, group)} for group in groups}
     shown = _points(summary, "all") if every else final_points(summary)
     found = _comparisons(summary, "all")
     colours = colour_names(summary)
     ends = [e for c in found.values() for e in (c.low, c.high)]
     low, high = min([*ends, -0.01]), max([*ends, 0.01])
-    base = next((p.cost.get("thinking") for p in shown if p.strategy == BASELINE), None)
+    bases = {p.model: p.cost.get("thinking") for p in shown if p.strategy == BASELINE}
     rows: list[dict[str, Any]] = []
     for p in shown:
-        comparison, thinking = found.get((p.strategy, p.setting)), p.cost.get("thinking")
+        comparison, thinking = found.get((p.strategy, p.setting, p.model)), p.cost.get("thinking")
+        base = bases.get(p.model)
         rows.append(
             {
                 "strategy": p.strategy,
-                "setting": p.setting,
+                "setting": " ".join(filter(None, (p.setting, p.model))),
                 "colour": colours[p.strategy],
-                "cells": [_accuracy(points[g].get((p.strategy, p.spec, p.setting))) for g in groups],
+                "cells": [_accuracy(points[g].get(_place(p))) for g in groups],
                 "thinking": _number(thinking),
                 "ratio": f"{thinking / base:.1f}" if base and thinking is not None else _NONE,
                 "difference": _difference(comparison, low, high) if comparison else None,
@@ -92,8 +98,8 @@ def class_tables(summary: Summary) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         for value in values:
             group = f"{tag}={value}"
-            points = {(p.strategy, p.spec, p.setting, p.model): p for p in _points(summary, group)}
-            cells = [_accuracy(points.get((p.strategy, p.spec, p.setting, p.model))) for p in shown]
+            points = {_place(p): p for p in _points(summary, group)}
+            cells = [_accuracy(points.get(_place(p))) for p in shown]
             rows.append({"name": group_name(group), "n": summary.problems.get(group, 0), "cells": cells})
         if rows:
             tables.append({"tag": tag, "heads": heads, "rows": rows})
@@ -122,11 +128,11 @@ def cost_rows(summary: Summary, timings: Mapping[str, Mapping[str, float]]) -> t
     kinds = kinds_of(points)
     rows: list[dict[str, Any]] = []
     for p in points:
-        dollars, run = p.cost.get("dollars"), timings.get(p.spec, {})
+        dollars, run = p.cost.get("dollars"), timings.get(timing_key(p.spec, p.model), {})
         rows.append(
             {
                 "strategy": p.strategy,
-                "setting": p.setting,
+                "setting": " ".join(filter(None, (p.setting, p.model))),
                 "kinds": [_number(p.kinds.get(kind, 0.0)) for kind in kinds],
                 **{name: _number(p.cost.get(name)) for name in ("generated", "total", "calls")},
                 "realised": _number(run.get("generated_realised")),
@@ -144,7 +150,7 @@ def judging_rows(summary: Summary) -> list[dict[str, str]]:
     return [
         {
             "strategy": j.strategy,
-            "setting": j.setting,
+            "setting": " ".join(filter(None, (j.setting, j.model))),
             "q": _NONE if j.q is None else share(j.q),
             "interval": "" if j.q is None else f"{share(j.low)} to {share(j.high)}",
             "comparisons": f"{j.comparisons:,}",
@@ -165,7 +171,7 @@ def equal_cost_rows(summary: Summary) -> list[dict[str, Any]]:
     colours = colour_names(summary)
     return [
         {
-            "strategy": c.strategy,
+            "strategy": " ".join(filter(None, (c.strategy, c.model))),
             "colour": colours[c.strategy],
             "thinking": _number(c.cost),
             "accuracy": f"{c.accuracy:.1%}",
@@ -195,8 +201,14 @@ def _points(summary: Summary, group: str) -> list[Point]:
     return [p for c in summary.curves if c.group == group for p in c.points]
 
 
-def _comparisons(summary: Summary, group: str) -> dict[tuple[str, str], Comparison]:
-    return {(c.strategy, c.setting): c for c in summary.comparisons if c.group == group and c.against == BASELINE}
+def _place(p: Point) -> tuple[str, str, str, str]:
+    return p.strategy, p.spec, p.setting, p.model
+
+
+def _comparisons(summary: Summary, group: str) -> dict[tuple[str, str, str], Comparison]:
+    return {
+        (c.strategy, c.setting, c.model): c for c in summary.comparisons if c.group == group and c.against == BASELINE
+    }
 
 
 def _accuracy(point: Point | None) -> dict[str, str] | None:
@@ -237,7 +249,8 @@ def _gain(c: Comparison, *, named: bool = True) -> str:
 
 
 def _named(c: Comparison) -> str:
-    return f"{c.strategy} ({c.setting})" if c.setting else c.strategy
+    more = ", ".join(filter(None, (c.setting, c.model)))
+    return f"{c.strategy} ({more})" if more else c.strategy
 
 
 def _listed(comparisons: Sequence[Comparison]) -> str:

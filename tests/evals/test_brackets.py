@@ -28,6 +28,14 @@ def test_who_lost_is_not_seen_again_in_a_bracket() -> None:
     assert kind(met(1, 0, 1, 1.0), met(1, 0, 2, 1.0)) == "table"
 
 
+def test_who_won_a_tie_is_who_plays_on_or_stands_alone() -> None:
+    alone = {"event": "stage", "tokens": 2, "stage": 2, "standing": ["answer 2"]}
+    (one,) = brackets([met(1, 0, 1, 0.5), met(2, 0, 2, 0.5), alone])
+    assert [matches[0][6] for _, matches, _ in one["rounds"]] == [0, 2]
+    (open_end,) = brackets([met(1, 0, 1, 0.5)])
+    assert open_end["rounds"][0][1][0][6] is None
+
+
 def test_a_tie_ends_nobody() -> None:
     assert kind(met(1, 0, 1, 0.5), met(2, 0, 2, 1.0)) == "bracket"
     assert kind(met(1, 0, 1, 0.5), met(2, 1, 2, 1.0)) == "bracket"
@@ -35,7 +43,7 @@ def test_a_tie_ends_nobody() -> None:
 
 def test_points_are_those_of_the_first_named_whatever_the_order_of_a_comparison() -> None:
     (one,) = brackets([met(1, 4, 7, 1.0, 0.0, swapped=True)])
-    assert one["rounds"] == [[1, [[4, "answer 4", 7, "answer 7", 2.0, 2]], []]]
+    assert one["rounds"] == [[1, [[4, "answer 4", 7, "answer 7", 2.0, 2, 4]], []]]
 
 
 def test_a_table_adds_up_and_stands_in_order() -> None:

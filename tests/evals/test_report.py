@@ -134,6 +134,23 @@ def test_the_headline_follows_from_the_comparisons(make_units: Make):
     assert {r["mark"] for r in result_rows(level)} == {"", "○"}
 
 
+def test_of_two_models_each_has_its_rows_its_column_and_its_part_of_the_charts(make_units: Make):
+    ours = [replace(u, model="small", key=f"s {u.key}") for u in make_units(4)]
+    theirs = [replace(u, model="large", key=f"l {u.key}", correct=True) for u in make_units(4) if u.spec == "single"]
+    units = [*ours, *theirs]
+    summary = summarise(units, {})
+    rows = {(r["strategy"], r["setting"]): r["cells"][0]["value"] for r in result_rows(summary)}
+    mine = [u.correct for u in ours if u.spec == "single"]
+    assert rows["single", "large"] == "100.0%"
+    assert rows["single", "small"] == f"{sum(mine) / len(mine):.1%}"
+    page = Reader(render(summary, units))
+    assert "large, small on made_up" in page.text or "small, large on made_up" in page.text
+    data = orjson.loads(next(s for s in page.scripts if s.startswith('{"charts"')))
+    assert {s["model"] for s in data["charts"]["series"]} == {"small", "large"}
+    assert {a["name"] for a in data["charts"]["axes"] if a["shared"]} <= {"flops", "dollars", "seconds"}
+    assert [u["setting"] for u in data["problems"][0]["units"] if u["strategy"] == "single"] == ["small", "large"]
+
+
 def test_without_a_baseline_the_page_says_that_nothing_can_be_compared(make_units: Make):
     units = [u for u in make_units(2) if u.strategy == "majority"]
     text = Reader(render(summarise(units), units)).text
@@ -222,7 +239,7 @@ def test_what_happened_in_branches_and_matches_is_shown(make_units: Make):
     (shown,) = (pages.details[0] or {})["units"]
     assert [e["event"] for e in shown["trace"]] == ["sample", "sample", "branch", "stop"]
     assert all("events" not in e for e in shown["trace"])
-    assert [b["rounds"] for b in shown["brackets"]] == [[[1, [[0, "1", 1, "2", 1.0, 1]], []]]]
+    assert [b["rounds"] for b in shown["brackets"]] == [[[1, [[0, "1", 1, "2", 1.0, 1, 0]], []]]]
 
 
 def searched(make_units: Make, text: str) -> UnitRecord:
