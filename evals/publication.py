@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ import anyio.to_thread
 import orjson
 
 from ttc.errors import ConfigurationError, RunError
+from ttc.evals.model_cards import models_of
 from ttc.evals.pool_of_run import pool_of_run
 from ttc.evals.publication_texts import About, citation, notice, read_me, replay_program
 from ttc.evals.reproduction import FILE as REPRODUCTION
@@ -92,16 +94,15 @@ async def publish(
     clean: dict[str, Any] = scrubber.data(card)
     warnings: list[str] = []
     files = await anyio.to_thread.run_sync(_drawn, directory, clean, texts)
-    pool = await _pool(directory, suites, on_graded, warnings)
-    if pool is not None:
-        files["pool.jsonl.gz"] = _packed(pool, scrubber, texts=texts)
+    pools = await _pools(directory, list(models_of(card)), suites, on_graded=on_graded, warnings=warnings)
+    files |= {name: _packed(pool, scrubber, texts=texts) for name, pool in pools.items()}
     if texts and (directory / REPRODUCTION).is_file():
         found = scrubber.data(orjson.loads((directory / REPRODUCTION).read_bytes()))
         files[REPRODUCTION] = orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     summary = summary_from_json(files["summary.json"])
     files["run_card.json"] = orjson.dumps(clean, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     files |= {"data/points.csv": _points(summary), "data/comparisons.csv": _comparisons(summary)}
-    about = About.of(clean, summary, pool, authors=tuple(authors), left_out=tuple(warnings))
+    about = About.of(clean, summary, pools, authors=tuple(authors), left_out=tuple(warnings))
     files |= {name: text.encode() for name, text in _written(about, files).items()}
     for name, content in files.items():
         if name.endswith(_TEXTS):
@@ -114,17 +115,29 @@ async def publish(
     return Publication(path=out, files={name: len(files[name]) for name in sorted(files)}, warnings=tuple(warnings))
 
 
-async def _pool(
+async def _pools(
     directory: Path,
+    models: Sequence[str],
     suites: Sequence[Suite],
+    *,
     on_graded: Callable[[int, int], None] | None,
     warnings: list[str],
-) -> Pool | None:
-    try:
-        return await pool_of_run(directory, suites=suites, on_graded=on_graded)
-    except RunError as error:
-        warnings.append(f"there is no pool in it: {error}")
-        return None
+) -> dict[str, Pool]:
+    """The pool of a run by its file's name, or that of each of its models; what there is none of is a warning."""
+    pools: dict[str, Pool] = {}
+    for model in models:
+        of_it = "" if len(models) == 1 else f" of {model}"
+        try:
+            pool = await pool_of_run(
+                directory, model=model if len(models) > 1 else "", suites=suites, on_graded=on_graded
+            )
+        except RunError as error:
+            warnings.append(f"there is no pool{of_it} in it: {error}")
+            continue
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", model)
+        name = "pool.jsonl.gz" if len(models) == 1 else f"pools/{plain}.jsonl.gz"
+        pools[name if name not in pools else f"pools/{plain}-{len(pools)}.jsonl.gz"] = pool
+    return pools
 
 
 def _drawn(directory: Path, card: Mapping[str, Any], texts: bool) -> dict[str, bytes]:
@@ -160,7 +173,7 @@ def _packed(pool: Pool, scrubber: Scrubber, *, texts: bool) -> bytes:
 
 def _written(about: About, files: Mapping[str, bytes]) -> dict[str, str]:
     found = {"README.md": read_me(about, files), "CITATION.cff": citation(about), "NOTICE.md": notice(about)}
-    return found | ({"replay.py": replay_program()} if "pool.jsonl.gz" in files else {})
+    return found | ({"replay.py": replay_program(about.pools[0])} if about.pools else {})
 
 
 def _points(summary: Summary) -> bytes:

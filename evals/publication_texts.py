@@ -25,8 +25,9 @@ class About:
         ttc: the version that made it.
         problems: that were solved.
         strategies: that were run, without their ``n``.
-        samples: of each problem in the pool at the least; 0: there is no pool.
-        tokens: mean generated tokens of a sample of the pool.
+        pools: their files, one for each model that has one.
+        samples: of each problem in the first pool at the least.
+        tokens: mean generated tokens of its samples.
         authors: names.
         left_out: what is not in it, and why.
     """
@@ -38,6 +39,7 @@ class About:
     ttc: str
     problems: int
     strategies: tuple[str, ...]
+    pools: tuple[str, ...]
     samples: int
     tokens: float
     authors: tuple[str, ...]
@@ -48,13 +50,14 @@ class About:
         cls,
         card: Mapping[str, Any],
         summary: Summary,
-        pool: Pool | None,
+        pools: Mapping[str, Pool],
         *,
         authors: tuple[str, ...],
         left_out: tuple[str, ...],
     ) -> About:
         """Gather what the texts name."""
         told: list[tuple[str, dict[str, Any]]] = [(s["spec"], s.get("info") or {}) for s in card["suites"]]
+        pool = next(iter(pools.values()), None)
         drawn = [tokens for problem in pool.problems for tokens in problem.generated] if pool else []
         return cls(
             run=str(card.get("run_id") or "a run"),
@@ -64,6 +67,7 @@ class About:
             ttc=str(card.get("ttc", "unknown")),
             problems=summary.problems.get("all", 0),
             strategies=tuple(dict.fromkeys(c.strategy for c in summary.curves)),
+            pools=tuple(pools),
             samples=min((len(p) for p in pool.problems), default=0) if pool else 0,
             tokens=sum(drawn) / len(drawn) if drawn else 0.0,
             authors=authors,
@@ -85,7 +89,6 @@ _FILES = {
     "figures/cost.png": "where the tokens went (and cost.svg)",
     "data/points.csv": "the points of the curves, with intervals and costs",
     "data/comparisons.csv": "paired differences to `single` and to `majority`",
-    "pool.jsonl.gz": "the samples, graded: strategies run on it without a model",
     "replay.py": "a strategy of one's own on the pool",
     "reproduction.json": "which samples came out again when they were drawn anew (`ttc reproduce`)",
     "NOTICE.md": "whose the texts are",
@@ -96,10 +99,9 @@ _FILES = {
 
 def read_me(about: About, files: Mapping[str, bytes]) -> str:
     """Say what is in it, how to redraw the figures, and how to replay a strategy."""
-    made = {*files, "README.md", "NOTICE.md", "CITATION.cff", "SHA256SUMS"}
-    if "pool.jsonl.gz" in files:
-        made.add("replay.py")
-    rows = "\n".join(f"| `{name}` | {what} |" for name, what in _FILES.items() if name in made)
+    made = {*files, "README.md", "NOTICE.md", "CITATION.cff", "SHA256SUMS", *(["replay.py"] if about.pools else ())}
+    told = dict.fromkeys(about.pools, "the samples, graded: strategies run on it without a model") | _FILES
+    rows = "\n".join(f"| `{name}` | {what} |" for name, what in told.items() if name in made)
     strategies = ", ".join(f"`{name}`" for name in about.strategies)
     text = f"""# {about.title}
 
@@ -123,7 +125,7 @@ From `summary.json` alone:
 ttc report --from . --out redrawn
 ```
 """
-    if about.samples:
+    if about.pools:
         text += _replay(about)
     if about.left_out:
         text += "\n## What is not in it\n\n" + "\n".join(f"- {why}" for why in about.left_out) + "\n"
@@ -133,15 +135,16 @@ ttc report --from . --out redrawn
 def _replay(about: About) -> str:
     sizes = ",".join(str(n) for n in (1, 2, 4, 8, 16, 32, 64) if n <= about.samples)
     budget = max(1, round(about.tokens * about.samples / 2))
+    pool = about.pools[0]
     return f"""
 ## Replay a strategy
 
-The pool holds {about.samples} samples of each problem, or more. Strategies that draw whole samples run on it as on a
+`{pool}` holds {about.samples} samples of each problem, or more. Strategies that draw whole samples run on it as on a
 server, in any number of orders:
 
 ```bash
-ttc pool stats pool.jsonl.gz
-ttc pool curves pool.jsonl.gz -s majority:stop=never --budgets {sizes} --png replayed.png
+ttc pool stats {pool}
+ttc pool curves {pool} -s majority:stop=never --budgets {sizes} --png replayed.png
 ```
 
 A strategy of your own is a class; `replay.py` holds one to start from:
@@ -153,13 +156,13 @@ python replay.py
 A policy is tuned on the pool, here for a mean of {budget:,} tokens a query:
 
 ```bash
-ttc tune pool.jsonl.gz --budget {budget} --out policy.toml
+ttc tune {pool} --budget {budget} --out policy.toml
 ```
 """
 
 
-def replay_program() -> str:
-    """Return a program that replays a strategy of one's own."""
+def replay_program(pool: str) -> str:
+    """Return a program that replays a strategy of one's own on the pool of this file name."""
     return '''"""A strategy of one's own on the samples of this run: no model is asked."""
 
 from __future__ import annotations
@@ -199,7 +202,7 @@ class Agreement(Strategy):
 
 async def main() -> None:
     """Replay it beside the vote, and print what both bring."""
-    pool = read_pool("pool.jsonl.gz")
+    pool = read_pool("POOL")
     width = min(len(problem) for problem in pool.problems)
     summary = await replayed_curves(pool, [Agreement(n=width), f"majority:n={width}"], orders=8)
     for curve in summary.curves:
@@ -211,7 +214,7 @@ async def main() -> None:
 
 
 anyio.run(main)
-'''
+'''.replace("POOL", pool)
 
 
 def citation(about: About) -> str:

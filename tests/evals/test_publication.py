@@ -185,6 +185,16 @@ async def test_a_run_without_a_pool_says_why(tmp_path: Path) -> None:
     assert found.warnings[0] in (tmp_path / "out" / "README.md").read_text()
 
 
+async def test_each_model_of_a_run_has_a_pool_of_its_own(tmp_path: Path) -> None:
+    models = {"org/small": Scripted(reply), "large": Scripted(reply)}
+    config = EvalConfig(suites=("arithmetic:per_family=1",), strategies=("single",), runs=tmp_path, run_id="two")
+    found = await publish((await run_eval(config, models)).directory, tmp_path / "out")
+    assert {name for name in found.files if "pool" in name} == {"pools/org-small.jsonl.gz", "pools/large.jsonl.gz"}
+    assert read_pool(tmp_path / "out" / "pools" / "org-small.jsonl.gz").model == "org/small"
+    assert 'read_pool("pools/org-small.jsonl.gz")' in (tmp_path / "out" / "replay.py").read_text()
+    assert "ttc pool stats pools/org-small.jsonl.gz" in (tmp_path / "out" / "README.md").read_text()
+
+
 async def test_where_something_is_nothing_is_written(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
