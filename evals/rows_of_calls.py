@@ -14,13 +14,13 @@ from ttc.equality import Deciding, SettledAnswers
 from ttc.evals.problem import Problem
 from ttc.evals.recorded_calls import call_key
 from ttc.evals.recorded_rows import SampleRow, first_forms, row_of
-from ttc.evals.records import UnitRecord
+from ttc.evals.records import UnitRecord, request_from_json
 from ttc.evals.store import read_calls, read_requests
 from ttc.evals.suite import Suite
 from ttc.evals.tournaments import events
 from ttc.request import Numbered
 from ttc.seeds import hashed
-from ttc.types import Candidate, ForcedAnswer, Request, Sample
+from ttc.types import Candidate, Request, Sample
 
 __all__ = ["DrawnRows", "Problems", "rows_of_calls"]
 
@@ -88,16 +88,7 @@ def _own_request(raw: Mapping[str, Any], query: str, problems: Problems) -> Requ
         return None
     if raw["n"] != 1 or raw["continue_final"] or raw["choices"] or raw.get("until"):
         return None
-    force = raw["force"]
-    return Request(
-        messages=tuple(raw["messages"]),
-        max_tokens=raw["max_tokens"],
-        temperature=raw["temperature"],
-        top_p=raw["top_p"],
-        thinking_tokens=raw["thinking_tokens"],
-        force=ForcedAnswer(force["cue"], force["max_tokens"], lambda _: False) if force else None,
-        extra=raw["extra"],
-    )
+    return request_from_json(raw)
 
 
 def _sampling(request: Request) -> str:
