@@ -16,30 +16,25 @@ import anyio
 import anyio.to_thread
 
 from ttc import errors
-from ttc.budget import Budget
 from ttc.crowd import Crowd
 from ttc.errors import BudgetExhausted, ConfigurationError, ModelError, RunStopped, ServerUnreachable, TTCError
 from ttc.evals.config import EvalConfig, check, choose_problems
 from ttc.evals.draining import DrainedCalls, Stop
-from ttc.evals.grading import Grade
 from ttc.evals.model_cards import model_cards
 from ttc.evals.readiness import examined
-from ttc.evals.recorded_calls import working_on
-from ttc.evals.records import Meetings, UnitRecord
+from ttc.evals.records import UnitRecord
 from ttc.evals.response_cache import ResponseCache
 from ttc.evals.run_card import config_of, keep_card, new_id, write_summary
 from ttc.evals.run_directory import resolve
 from ttc.evals.run_limits import RunLimits
 from ttc.evals.run_progress import RunProgress
+from ttc.evals.solved_units import solved_unit
 from ttc.evals.store import Store
 from ttc.evals.summary import Summary
-from ttc.evals.tournaments import answers_that_met, judge_meetings
 from ttc.evals.units import Unit, units_of
 from ttc.ledger import Ledger
 from ttc.models.base import LiveModel
 from ttc.pacing import Allotment, Pace, make_allocation
-from ttc.seeds import hashed
-from ttc.solve import solve
 from ttc.types import Outcome
 
 __all__ = ["EvalRun", "RunProgress", "config_of", "run_eval", "write_summary"]
@@ -231,7 +226,7 @@ class _Runner:
         """Solve a unit, keep it and show it. Where a limit of the run ends it, no other is begun."""
         self.at_work[unit.key] = unit
         try:
-            record = await self.solve(unit, pace=pace)
+            record = await solved_unit(unit, self.config, self.models[unit.model], limits=self.limits, pace=pace)
             if not self.stop.held(unit.key):
                 await self.finish(unit, record)
         except BudgetExhausted as error:
@@ -252,49 +247,6 @@ class _Runner:
             await self.keep(unit.model, record)
         self.note(unit, record)
         self.tell(self.progress)
-
-    async def solve(self, unit: Unit, *, pace: Pace | None = None) -> UnitRecord:
-        """Solve and grade one unit.
-
-        Raises:
-            ServerUnreachable: calls of it failed because nothing answers.
-            BudgetExhausted: what is left of the total does not carry it.
-        """
-        config, query, model = self.config, unit.problem.query, self.models[unit.model]
-        working_on.set((query.id, unit.configuration.strategy.spec, unit.key))
-        outcome = await solve(
-            query,
-            unit.configuration.strategy,
-            model,
-            budget=Budget.parse(config.budget),
-            verifier=config.verifier,
-            comparator=config.comparator,
-            sampling=config.sampling,
-            seed=hashed(config.seed, "epoch", unit.epoch) if unit.epoch else config.seed,
-            parent=self.limits.of(unit),
-            pace=pace,
-        )
-        if model.unreachable is not None:
-            raise model.unreachable
-        self.limits.refuse_cut(unit, outcome)
-        verdict, checkpoints, meetings = await _grade(unit, outcome)
-        return UnitRecord(
-            key=unit.key,
-            suite=unit.suite.name,
-            problem=query.id,
-            tags=query.tags,
-            epoch=unit.epoch,
-            strategy=unit.configuration.label,
-            spec=unit.configuration.strategy.spec,
-            setting=unit.configuration.setting,
-            prefix=unit.configuration.prefix,
-            outcome=outcome,
-            correct=verdict == "right",
-            undecided=verdict == "undecided",
-            checkpoints_correct=checkpoints,
-            meetings=meetings,
-            model=unit.model,
-        )
 
     async def keep(self, model: str, *records: UnitRecord) -> None:
         """Keep units of a model, after its failures that were held back: something went well since."""
@@ -342,20 +294,6 @@ def _model_error(outcome: Outcome) -> type[ModelError]:
     """The kind of the error that an outcome failed with."""
     kind = getattr(errors, outcome.error_type, ModelError)
     return kind if isinstance(kind, type) and issubclass(kind, ModelError) else ModelError
-
-
-async def _grade(unit: Unit, outcome: Outcome) -> tuple[Grade, tuple[bool, ...], Meetings | None]:
-    """Grade the answer, those of the checkpoints and those that met, each different one once."""
-    answers = (outcome.answer, *(c.answer for c in outcome.checkpoints), *answers_that_met(outcome.trace))
-    verdicts: dict[str | None, Grade] = {}
-    for answer in dict.fromkeys(answers):
-        verdicts[answer] = await unit.suite.grade(unit.problem, answer)
-
-    def right(answer: str | None) -> bool:
-        return verdicts[answer] == "right"
-
-    checkpoints = tuple(right(c.answer) for c in outcome.checkpoints)
-    return verdicts[outcome.answer], checkpoints, judge_meetings(outcome.trace, right)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
