@@ -211,7 +211,7 @@ def _run(config: EvalConfig, out: Path) -> RecordedRun:
 
     async def run() -> RecordedRun:
         ready = await ready_recording(config)  # what is wrong is said before a server is asked or started
-        async with connect(config.base_url or DEFAULT_URL, config.model, up=config.up) as model:
+        async with connect(config.base_url or DEFAULT_URL, config.model, up=config.up, price=config.price) as model:
             with saying_when_stopped(), display.showing():
                 return await record(
                     ready, model, on_progress=display.update, on_graded=tell_graded, resume_by=_resume_by(out)
