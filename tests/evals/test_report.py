@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -15,7 +16,7 @@ import anyio
 import orjson
 import pytest
 
-from ttc.errors import RunError
+from ttc.errors import MissingExtra, RunError
 from ttc.evals.records import Meetings, UnitRecord
 from ttc.evals.report import SIZE_LIMIT, render, write_report
 from ttc.evals.report.charts import vega_bundle
@@ -402,3 +403,14 @@ def test_a_program_is_named_by_its_head(make_units: Make) -> None:
     problem = Problem(Query.of(asked, id=mine.problem), tests=("assert double(3) == 6",))
     (row,) = problem_pages([mine], {(mine.suite, mine.problem): problem}, [mine.spec]).rows
     assert row["title"] == "def double(x: int) -> int"
+
+
+@pytest.mark.parametrize(("module", "package"), [("altair", "altair"), ("vl_convert", "vl-convert-python")])
+def test_without_what_draws_charts_the_extra_is_named(
+    make_units: Make, monkeypatch: pytest.MonkeyPatch, module: str, package: str
+):
+    units = make_units(1)
+    vega_bundle.cache_clear()
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtra, match=rf"{package}.*report"):
+        render(summarise(units), units)
