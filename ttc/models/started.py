@@ -18,7 +18,7 @@ from ttc.models.bundled import cache_dir
 __all__ = ["StartedServer", "forget_started", "note_started", "started_at", "without_secrets"]
 
 _SECRET = re.compile(r"key|token$|secret|password|credential", re.IGNORECASE)
-_TELLING = re.compile(r"VLLM_(?!NO_USAGE|HTTP_|LOG|CONFIGURE_LOG|API_|HOST_)|CUDA_VISIBLE_DEVICES|OMP_|KMP_|NCCL_|TORCH_")
+_TELLING = re.compile(r"VLLM_(?!NO_USAGE|HTTP_|LOG|CONFIGURE_LOG|API_|HOST_)|CUDA_VISIBLE_|OMP_|KMP_|NCCL_|TORCH_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
