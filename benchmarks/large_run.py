@@ -30,7 +30,7 @@ from ttc.models.population import Population
 from ttc.models.simulated import Lengths, Simulated
 from ttc.types import Query
 
-STRATEGIES = ("single", "majority:n=64,stop=never", "knockout:n=64,k=2", "revision:chains=8,length=8")
+STRATEGIES = ("single", "majority:n=64,stop=never", "knockout:n=64,k=3", "revision:chains=8,length=8")
 LEVELS = ("easy", "medium", "hard")
 SHARES = {"easy": 0.8, "medium": 0.55, "hard": 0.25}
 FAMILIES = 8
