@@ -23,6 +23,7 @@ from ttc.evals.report.chart_data import chart_data
 from ttc.evals.report.charts import chart_specs, kind_colours, vega_bundle
 from ttc.evals.report.economics_tables import economics_tables
 from ttc.evals.report.filling import fill, source
+from ttc.evals.report.inline_svg import inline_svg
 from ttc.evals.report.parts import Part, remove_parts, write_parts
 from ttc.evals.report.problems import DETAILS, ROWS, ProblemTable, pages_of
 from ttc.evals.report.run_card import card_facts, commands, facts, legend, warnings
@@ -192,8 +193,8 @@ def _fixed_part(
         "models": charts["models"],
         "groups": [(tag, [g for g in charts["groups"] if g["tag"] == tag]) for tag in tags],
         "panel_tags": [tag for tag in tags if tag != "all"],
-        "curves_svg": _inline(panel_svg(summary, "all", wide=True), "curves"),
-        "cost_svg": _inline(cost_svg(summary), "cost"),
+        "curves_svg": inline_svg(panel_svg(summary, "all", wide=True), "curves"),
+        "cost_svg": inline_svg(cost_svg(summary), "cost"),
         "shares": charts["shares"],
         "unseen": [share["words"] for share in charts["shares"] if not share["seen"]],
         "share_rows": share_rows(summary, [share["name"] for share in charts["shares"]]),
@@ -213,13 +214,6 @@ def _fixed_part(
 def _models(summary: Summary) -> str:
     names = list(dict.fromkeys(c.model for c in summary.curves if c.model))
     return ", ".join(names) or str(summary.run.get("model", "A model"))
-
-
-def _inline(svg: str, prefix: str) -> Any:
-    # Imported late: markupsafe comes with jinja2.
-    from ttc.evals.report.inline_svg import inline_svg
-
-    return inline_svg(svg, prefix)
 
 
 def _problems(units: Sequence[UnitRecord]) -> tuple[dict[tuple[str, str], Problem], list[str]]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib.resources import files
 from pathlib import Path
 
-from ttc.errors import MissingExtra
 from ttc.evals.comparison_tables import cost_lines, headline, heads, power_line, row_cells, row_name
 from ttc.evals.difference_plot import difference_svg
+from ttc.evals.report.filling import fill
+from ttc.evals.report.inline_svg import inline_svg
 from ttc.evals.run_differences import RunComparison, RunDifference
 from ttc.evals.run_directory import write_file
 
@@ -32,16 +30,6 @@ def comparison_page(found: RunComparison) -> str:
     Raises:
         MissingExtra: jinja2 or matplotlib is not installed.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError:
-        raise MissingExtra("jinja2", "report", "writing a page") from None
-    # Imported late: markupsafe comes with jinja2.
-    from ttc.evals.report.inline_svg import inline_svg
-
-    here = files("ttc.evals.report")
-    style = here.joinpath("page.css").read_text("utf-8")
     several = len({(row.a.model, row.b.model) for row in found.differences}) > 1
     rows = [
         {
@@ -52,17 +40,16 @@ def comparison_page(found: RunComparison) -> str:
         }
         for row in found.differences
     ]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(here.joinpath("comparison.html.j2").read_text("utf-8"))
-    return template.render(
-        found=found,
-        headline=headline(found),
-        heads=heads(found),
-        rows=rows,
-        lines=[line for line in (*cost_lines(found), power_line(found)) if line],
-        chart=inline_svg(difference_svg(found), "d"),
-        style=Markup(style),
-        style_hash=f"sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}",
+    return fill(
+        "comparison.html.j2",
+        values={
+            "found": found,
+            "headline": headline(found),
+            "heads": heads(found),
+            "rows": rows,
+            "lines": [line for line in (*cost_lines(found), power_line(found)) if line],
+            "chart": inline_svg(difference_svg(found), "d"),
+        },
     )
 
 

@@ -22,14 +22,14 @@ def source(*names: str) -> str:
     return "\n".join(here.joinpath(name).read_text("utf-8") for name in names)
 
 
-def fill(template: str, *, data: Any, scripts: Sequence[str], values: Mapping[str, Any]) -> str:
+def fill(template: str, *, values: Mapping[str, Any], scripts: Sequence[str] = (), data: Any = None) -> str:
     """Fill a template.
 
     Args:
         template: its file.
-        data: what the scripts read, as JSON.
-        scripts: sources that run in this order.
         values: what the template names; all of it is escaped.
+        scripts: sources that run in this order; a page without any forbids all.
+        data: what the scripts read, as JSON.
 
     Raises:
         MissingExtra: jinja2 is not installed.
@@ -55,7 +55,7 @@ def _environment() -> Any:
         from jinja2 import DictLoader, Environment, StrictUndefined
     except ImportError:
         raise MissingExtra("jinja2", "report", "writing a page") from None
-    templates = {name: source(name) for name in ("page.html.j2", "part.html.j2", "table.html.j2")}
+    templates = {name: source(name) for name in ("page.html.j2", "part.html.j2", "table.html.j2", "comparison.html.j2")}
     return Environment(
         loader=DictLoader(templates),
         autoescape=True,

@@ -8,9 +8,9 @@ prefix, so that several figures can share a document.
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from markupsafe import Markup
-
+from ttc.errors import MissingExtra
 from ttc.evals.canvas import FAINT, GRID, INK, PALETTE
 
 __all__ = ["inline_svg"]
@@ -24,13 +24,20 @@ _COLOURS = {
 }
 
 
-def inline_svg(svg: str, prefix: str) -> Markup:
+def inline_svg(svg: str, prefix: str) -> Any:
     """Return the ``<svg>`` element of a document that :func:`~ttc.evals.canvas.svg_text` made.
 
     Args:
         svg: the document; its texts are paths, so nothing that a model wrote stands in it as text.
         prefix: set before every id; one of its own for each figure of a page.
+
+    Raises:
+        MissingExtra: jinja2 is not installed.
     """
+    try:
+        from markupsafe import Markup  # comes with jinja2
+    except ImportError:
+        raise MissingExtra("jinja2", "report", "writing a page") from None
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' style="([^"]*)"', _attributes, svg)
