@@ -219,7 +219,7 @@ def _label_ends(
     for (_, line), height in zip(wanted, heights, strict=True):
         point, colour = ends[line], styles[line].colour
         ax.annotate(
-            f"{plain(names[long[line]])}  {point.accuracy:.0%}", (place(point), point.accuracy), xytext=(1.035, height),
+            f"{plain(names[long[line]])}  {point.accuracy:.1%}", (place(point), point.accuracy), xytext=(1.035, height),
             textcoords="axes fraction", va="center", color=colour, fontweight="bold", annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "alpha": 0.5, "shrinkA": 2, "shrinkB": 6},
         )  # fmt: skip

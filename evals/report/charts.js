@@ -43,7 +43,7 @@ function drawCharts(charts, specs) {
   function labelsOf(rows, [low, high], gap) {
     const ends = new Map();
     for (const row of rows) if (!ends.has(row.s) || row.x >= ends.get(row.s).x) ends.set(row.s, row);
-    const labels = [...ends.values()].sort((a, b) => a.y - b.y).map((row) => ({ s: row.s, y: row.y, text: `${Math.round(100 * row.y)}%  ${charts.series[row.s].name}` }));
+    const labels = [...ends.values()].sort((a, b) => a.y - b.y).map((row) => ({ s: row.s, y: row.y, text: `${percent(row.y)}  ${charts.series[row.s].name}` }));
     labels.forEach((label, i) => (label.y = Math.max(label.y, i ? labels[i - 1].y + gap : low)));
     let top = high;
     for (const label of labels.reverse()) {
