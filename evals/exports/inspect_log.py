@@ -5,8 +5,8 @@ holds a file per problem and epoch, and ``summaries.json`` what the viewer lists
 https://inspect.aisi.org.uk/eval-logs.html.
 
 What happened on the way is the transcript of a sample, and what has no place of its own in that format (tags,
-checkpoints, warnings) is in its metadata. A unit is charged in full there as everywhere: its usage is that of the
-strategy run by itself.
+checkpoints, warnings) is in its metadata. Right answers come from the suite, where that can be loaded. A unit is
+charged in full there as everywhere: its usage is that of the strategy run by itself.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from ttc.evals.exports.inspect_sample import (
     summary_of,
 )
 from ttc.evals.exports.whole_files import whole_files
+from ttc.evals.problems_at_hand import problems_at_hand
 from ttc.evals.records import UnitRecord
 from ttc.evals.run_card import read_card
 from ttc.evals.stored_records import stream_units
@@ -78,6 +79,7 @@ def write_inspect_logs(directory: Path, folder: Path) -> list[Path]:
     if not found:
         raise RunError(f"run '{directory.name}' has no finished unit yet: there is nothing to export")
     keys = sorted(found)
+    problems, _ = problems_at_hand(suite for suite, _, _ in keys)
     names = [_file_name(card, i, spec) for i, (_, spec, _) in enumerate(keys)]
     with whole_files(folder, names) as paths:
         logs: dict[tuple[str, str, str], _Log] = {}
@@ -94,6 +96,7 @@ def write_inspect_logs(directory: Path, folder: Path) -> list[Path]:
                             unit,
                             asked.get((unit.problem, unit.spec)) or _any(asked, unit),
                             card,
+                            problem=problems.get((unit.suite, unit.problem)),
                             done=done.get(unit.key),
                         ),
                     )

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import orjson
 
+from ttc.evals.problem import Problem
 from ttc.evals.records import UnitRecord
 from ttc.evals.store_schema import reading
 from ttc.types import Outcome, Sample, Usage
@@ -75,7 +76,12 @@ def scorer_of(suite: Mapping[str, Any]) -> str:
 
 
 def sample_of(
-    unit: UnitRecord, asked: Asked | None, card: Mapping[str, Any], *, done: float | None = None
+    unit: UnitRecord,
+    asked: Asked | None,
+    card: Mapping[str, Any],
+    *,
+    problem: Problem | None = None,
+    done: float | None = None,
 ) -> dict[str, Any]:
     """Return a unit as a sample: chat, output, score, usage, and what else is known in its metadata.
 
@@ -83,6 +89,7 @@ def sample_of(
         unit: the unit.
         asked: what it was asked with.
         card: the run's.
+        problem: with the right answer, where the suite is at hand.
         done: when the unit was done, in seconds since 1970.
     """
     o, model = unit.outcome, unit.model or card["model"]
@@ -97,7 +104,7 @@ def sample_of(
         "id": unit.problem,
         "epoch": unit.epoch + 1,
         "input": chat or "",
-        "target": "",
+        "target": (problem.gold or problem.reference) if problem is not None else "",
         "messages": [*chat, *said],
         "output": _output(o, model, said),
         "scores": {scorer_of(suite_of(card, unit.suite)): _score(unit)},

@@ -14,10 +14,11 @@ from typing import Any
 
 import orjson
 
-from ttc.errors import RunError, TTCError
+from ttc.errors import RunError
 from ttc.evals.axes import Timings, caps_of, make_axis
 from ttc.evals.cost_plot import final_points
 from ttc.evals.plots import cost_svg, draw_costs, draw_curves, group_name, panel_groups, panel_svg
+from ttc.evals.problems_at_hand import problems_at_hand
 from ttc.evals.records import UnitRecord
 from ttc.evals.report.chart_data import chart_data
 from ttc.evals.report.charts import chart_specs, kind_colours, vega_bundle
@@ -42,7 +43,7 @@ from ttc.evals.run_directory import write_file
 from ttc.evals.scaling import timings
 from ttc.evals.share_plot import draw_shares
 from ttc.evals.store import read_units
-from ttc.evals.suite import Problem, load_suite
+from ttc.evals.suite import Problem
 from ttc.evals.summary import Summary
 
 __all__ = ["SIZE_LIMIT", "render", "write_report"]
@@ -79,7 +80,8 @@ def write_report(run_dir: Path, *, axis: str = "thinking", difficulty: Path | No
     summary = write_summary(run_dir, difficulty=difficulty)
     clock: Timings = orjson.loads((run_dir / "timings.json").read_bytes())
     charts = chart_data(summary, timings=clock, axis=axis)  # before anything is drawn: an axis may be unknown
-    problems, notices = _problems(units)
+    problems, missing = problems_at_hand(u.suite for u in units)
+    notices = [f"The texts of suite '{spec}' are not shown: {why}" for spec, why in missing.items()]
     table = _table(summary, units, problems)
     if pages_of(table).whole:
         remove_parts(run_dir)
@@ -214,15 +216,3 @@ def _fixed_part(
 def _models(summary: Summary) -> str:
     names = list(dict.fromkeys(c.model for c in summary.curves if c.model))
     return ", ".join(names) or str(summary.run.get("model", "A model"))
-
-
-def _problems(units: Sequence[UnitRecord]) -> tuple[dict[tuple[str, str], Problem], list[str]]:
-    """Load the problems again, for their texts; a suite that is not at hand leaves them out, and a notice says so."""
-    problems: dict[tuple[str, str], Problem] = {}
-    notices: list[str] = []
-    for spec in dict.fromkeys(u.suite for u in units):
-        try:
-            problems |= {(spec, p.query.id): p for p in load_suite(spec).problems}
-        except (TTCError, ImportError) as error:
-            notices.append(f"The texts of suite '{spec}' are not shown: {error}")
-    return problems, notices

@@ -21,7 +21,7 @@ from ttc.evals.exports import FORMS, export_run
 from ttc.evals.exports.columns import TABLES
 from ttc.evals.runner import run_eval
 from ttc.evals.store import FILE, read_units
-from ttc.evals.suite import Problem, Suite
+from ttc.evals.suite import Problem, Suite, load_suite
 from ttc.models.scripted import Scripted
 from ttc.types import Query, Request
 
@@ -286,6 +286,19 @@ def test_models_of_one_run_have_logs_of_their_own(tmp_path: Path) -> None:
     assert found == {"small": 2, "large": 8}
     units = rows(export_run(run, "jsonl")[1])
     assert sorted((row["model"], row["text_tokens"]) for row in units) == [("large", 4)] * 2 + [("small", 1)] * 2
+
+
+def test_right_answers_come_from_the_suite_where_that_can_be_loaded(logs: dict[str, Path], tmp_path: Path) -> None:
+    for path in logs.values():  # a suite that was made in memory
+        assert {sample["target"] for sample in read_log(path)[1]} == {""}
+    config = EvalConfig(suites=("arithmetic:per_family=1",), strategies=("single",), limit=3, runs=tmp_path, run_id="r")
+    run = anyio.run(run_eval, config, Scripted(lambda _: "7")).directory
+    gold = {p.query.id: p.gold for p in load_suite("arithmetic:per_family=1").problems}
+    (path,) = export_run(run, "inspect", tmp_path / "out")
+    _, samples, summaries = read_log(path)
+    assert len(samples) == 3
+    for sample in (*samples, *summaries):
+        assert sample["target"] == gold[sample["id"]] != ""
 
 
 @pytest.mark.skipif(importlib.util.find_spec("inspect_ai") is None, reason="inspect_ai is not installed: its reader")
