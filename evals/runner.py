@@ -102,7 +102,8 @@ async def run_eval(
         cache = files.enter_context(ResponseCache(config.cache)) if config.cache is not None else None
         notes = keep_card(directory, config, chosen, cards, warnings=doubts)
         await store.set_meta("units", str(len(units)))
-        again = [unit.key for unit in units if unit.key in set(store.failed_units())] if retry_failed else []
+        failed = set(store.failed_units()) if retry_failed else set[str]()
+        again = [unit.key for unit in units if unit.key in failed]
         await store.forget_units(again)
         cached = {name: await cache.of(one) for name, one in models.items()} if cache is not None else {}
         calls = {name: DrainedCalls(one, store, name=name, cache=cached.get(name)) for name, one in models.items()}

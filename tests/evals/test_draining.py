@@ -157,6 +157,21 @@ def test_without_it_a_failed_query_counts_as_wrong_until_it_is_retried(tmp_path:
     assert (again.directory / "summary.json").read_bytes() == (whole.directory / "summary.json").read_bytes()
 
 
+def test_what_failed_is_looked_for_once_however_many_units_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, look = list[str](), Store.failed_units
+
+    def counted(store: Store) -> list[str]:
+        looked.append(store.directory.name)
+        return look(store)
+
+    anyio.run(lambda: run_eval(settings(tmp_path), Scripted(failing(2))))
+    monkeypatch.setattr(Store, "failed_units", counted)
+    anyio.run(lambda: run_eval(settings(tmp_path), Scripted(reply), retry_failed=True))
+    assert looked == ["r"]
+
+
 def test_progress_is_told_of_what_is_kept_alone(tmp_path: Path) -> None:
     heard: list[int] = []
 
