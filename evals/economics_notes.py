@@ -28,7 +28,10 @@ def _of(e: Economics) -> Iterator[str]:
     for target in e.targets:
         costs = [t for t in e.to_target if t.target == target]
         told = _first(
-            [_target(t, e.baseline) for t in sorted(costs, key=lambda t: (t.strategy != e.baseline, t.cost or inf))]
+            [
+                _target(t, e.baseline)
+                for t in sorted(costs, key=lambda t: (t.strategy != e.baseline, inf if t.cost is None else t.cost))
+            ]
         )
         yield f"{who}{unit} to reach {target:.1%}: {told}"
     if e.areas and e.cost_range is not None:

@@ -55,7 +55,7 @@ class Reading:
         kinds: generated tokens by kind of call.
         draws: how its samples ended.
         failed: every call failed.
-        undecided: the grader could not decide.
+        undecided: the grader could not decide; of a prefix known where its answer is the one that the run ended with.
     """
 
     problem: str
@@ -181,6 +181,7 @@ def _prefix(unit: UnitRecord, at: int | None, place: _Place, price: Price | None
         kinds=kinds,
         draws=place.draws,
         failed=_failed(unit),
+        undecided=unit.undecided and at is not None and o.checkpoints[at].answer == o.answer,
     )
 
 

@@ -12,6 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from ttc.evals.economics.of_runs import run_economics
+from ttc.evals.economics_notes import economics_notes
+from ttc.evals.equal_cost import Measured
 from ttc.evals.records import UnitRecord
 from ttc.evals.scaling import summarise, timings
 from ttc.evals.summary import Point, Summary, summary_from_json, summary_to_json
@@ -143,6 +146,39 @@ def test_an_abstention_is_wrong_and_is_counted() -> None:
     (point,) = points(summarise(units), "single")
     assert (point.accuracy, point.abstained) == (0.5, 0.5)
     assert point.cost["thinking"] == (8 + 10) / 2
+
+
+def test_what_the_grader_could_not_decide_is_said_of_prefixes_with_the_same_answer_too() -> None:
+    hard = replace(unit("majority", 0, n=4, prefix=True, answers=["1", "7", "7", "7"], correct=False), undecided=True)
+    assert [p.undecided for p in points(summarise([hard]), "majority")] == [0, 1, 1]
+    alone = replace(unit("single", 0, answers=["7"], correct=False), undecided=True)
+    assert [p.undecided for p in points(summarise([alone]), "single")] == [1]
+
+
+def test_calls_to_other_models_servers_have_dollars_and_no_flops() -> None:
+    voted = unit("best_of_n", 0, n=2, prefix=True, answers=["42", "42"])
+    paid = tuple(replace(c, dollars=0.5 * c.samples) for c in voted.outcome.checkpoints)
+    judged = replace(
+        voted, outcome=replace(voted.outcome, checkpoints=paid, dollars=1.0, foreign={"reward@prm": Usage(9, 0, 0, 1)})
+    )
+    run = {"price": {"prompt": 1.0, "generated": 2.0, "cached": None}, "parameters": 1e9}
+    assert [p.cost["dollars"] for p in points(summarise([judged], run), "best_of_n")] == [0.5, 1.0]
+    assert [p.cost["flops"] for p in points(summarise([judged], run), "best_of_n")] == [None, None]
+    assert [p.cost["flops"] for p in points(summarise([voted], run), "best_of_n")] == [2e9 * 15, 2e9 * 30]
+
+
+def test_a_target_that_costs_nothing_is_the_cheapest() -> None:
+    cheap = [
+        Measured(
+            strategy=s, spec=s, n=n, prefix=True, problems={str(i): (float(n > 1 or i % 2), cost) for i in range(9)}
+        )
+        for s, costs in (("majority", (5.0, 9.0)), ("a", (3.0, 9.0)), ("b", (0.0, 9.0)))
+        for n, cost in zip((1, 2), costs, strict=True)
+    ]
+    found = run_economics(cheap, targets=(0.4,))
+    assert found is not None
+    (note, *_) = economics_notes(replace(summarise([unit("single", 0)]), economics=(found,)))
+    assert note.index("majority 5") < note.index("b 0") < note.index("a 3")
 
 
 def test_groups_are_ordered_from_easy_to_hard() -> None:
