@@ -109,6 +109,9 @@ def cost_ratio(
         return 0.0, np.inf
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = (place[:, None] / its_place[None, :])[credible]
+    ratios = ratios[~np.isnan(ratios)]  # two first settings that cost nothing have no ratio; those beside them have
+    if not len(ratios):
+        return 0.0, np.inf
     return float(ratios.min()), float(ratios.max())
 
 

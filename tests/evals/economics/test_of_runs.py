@@ -184,6 +184,35 @@ def test_one_problem_says_nothing() -> None:
     assert all((r.low, r.high) == (0, 1) for r in (*found.areas, *found.at_equal_cost))
 
 
+def test_where_first_settings_cost_nothing_ratios_still_have_ends() -> None:
+    # of a model that does not think the one sample of n=1 is the answer, and is no thinking
+    rng = np.random.default_rng(1)
+    ability = rng.random(300) < 0.3
+    made = [
+        Measured(
+            strategy=strategy,
+            spec=f"{strategy}:n=8",
+            n=n,
+            prefix=True,
+            problems={
+                f"p{i:03}": (float(ability[i] if n == 1 else rng.random() < 0.3 + 0.15 * k), float(price * (n > 1) * n))
+                for i in range(300)
+            },
+        )
+        for strategy, price in (("majority", 10), ("best_of_n", 12))
+        for k, n in enumerate(SETTINGS)
+    ]
+    found = run_economics(made, targets=(0.35, 0.45))
+    assert found is not None
+    near, far = [t for t in found.to_target if t.strategy == "best_of_n"]
+    assert near.ratio is not None
+    assert (near.ratio_low, near.ratio_high) == (0, None)  # perhaps one of them, or both, cost nothing
+    assert far.ratio is not None
+    assert far.ratio_low is not None
+    assert far.ratio_high is not None
+    assert 0 < far.ratio_low < far.ratio < far.ratio_high
+
+
 def test_the_same_points_say_the_same_and_come_back_from_json() -> None:
     found = run_economics([ALONE, *MAJORITY, *WORSE])
     assert found is not None
