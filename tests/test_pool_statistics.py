@@ -65,6 +65,12 @@ def test_a_majority_of_n_is_over_all_subsets_with_ties_by_lot(answers: list[str 
         assert majority_at(classes, answers.count(None), n) == pytest.approx(counted, abs=1e-9)
 
 
+def test_a_majority_of_thousands_of_samples_is_the_most_frequent_answer():
+    assert majority_at(((900, 0.0), (1100, 1.0)), 10, 2010) == 1
+    assert majority_at(((5, 0.0), (1000, 0.0), (1000, 1.0)), 0, 2005) == 0.5
+    assert majority_at((), 2000, 2000) == 0
+
+
 def test_a_majority_of_seeded_subsets_is_near_that_of_all():
     rng = np.random.default_rng(0)
     problems = [

@@ -26,6 +26,10 @@ def majority_at(classes: tuple[tuple[int, float], ...], abstained: int, n: int) 
         abstained: samples without an answer, which vote for nothing.
         n: samples of a subset, at most as many as there are.
     """
+    if n == sum(size for size, _ in classes) + abstained:  # one subset, however many samples there are
+        most = max((size for size, _ in classes), default=0)
+        level = [verdict for size, verdict in classes if size == most]
+        return sum(level) / len(level) if level else 0.0
     found = 0.0
     for votes in range(1, min(n, max((size for size, _ in classes), default=0)) + 1):
         ties = n // votes  # classes that can have so many votes at once
