@@ -52,7 +52,7 @@ async def pool_of_run(
 
     Raises:
         RunError: there is no run, it drew no such sample, its suites cannot be loaded, or their data is another now; or
-            it asked several models and none of them was named.
+            it asked several models and none of them was named; or two of its suites have problems of one name.
         ConfigurationError: ``n`` below one, or a grader cannot work here.
     """
     if n is not None and n < 1:
@@ -62,6 +62,7 @@ async def pool_of_run(
     if model or len(card.get("models", {})) > 1:
         card = _of_model(directory, card, model)
         units = [unit for unit in units if unit.model in ("", model)]
+    _refuse_names_of_two_suites(directory, units)
     problems = await _problems(card, directory, suites)
     drawn = _noted(units)
     if not drawn.rows:
@@ -82,6 +83,17 @@ async def pool_of_run(
     return _pool(
         directory.name, card, graded, cost=_cost(units, times), passing=_passing(card, units), notes=drawn.warnings
     )
+
+
+def _refuse_names_of_two_suites(directory: Path, units: Sequence[UnitRecord]) -> None:
+    """Calls tell their problem by its name alone: of two suites with one name, samples would be graded by the other."""
+    homes: dict[str, str] = {}
+    for unit in units:
+        if (other := homes.setdefault(unit.problem, unit.suite)) != unit.suite:
+            raise RunError(
+                f"run '{directory.name}' has a problem '{unit.problem}' in suite '{other}' and one in '{unit.suite}', "
+                "and a pool tells problems by their names: run these suites apart"
+            )
 
 
 def _passing(card: Mapping[str, Any], units: Sequence[UnitRecord]) -> frozenset[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from ttc.errors import ConfigurationError
 from ttc.evals.config import Configuration, EvalConfig
 from ttc.evals.nested_strategies import content_of
 from ttc.evals.suite import Problem, Suite
@@ -55,11 +56,16 @@ def units_of(
     """All units, problem by problem; of a problem the largest first, since the others then find its calls.
 
     Models take turns on a problem, so that what is shown of them on the way is of the same problems.
+
+    Raises:
+        ConfigurationError: two suites hold the same problems, or have one name, so that their units were told apart by
+            nothing.
     """
     by_size = sorted(configurations, key=lambda c: -(c.setting or 0))
     sampling = {**config.model_dump(mode="json")["sampling"]}
     contents = {c.strategy.spec: content_of(c.strategy) for c in configurations}
     suites = [(suite, suite.digest(), problems) for suite, problems in chosen]
+    _refuse_the_same([(suite.name, digest) for suite, digest, _ in suites])
     for epoch in range(config.epochs):
         for suite, digest, problems in suites:
             for problem in problems:
@@ -72,3 +78,14 @@ def units_of(
                             parts += [config.allocate, config.total_tokens]
                         raw = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
                         yield Unit(hashlib.blake2b(raw, digest_size=16).hexdigest(), suite, problem, c, epoch, model)
+
+
+def _refuse_the_same(suites: Sequence[tuple[str, str]]) -> None:
+    """Refuse suites, each a name and a digest, of which two are one."""
+    for i, (name, digest) in enumerate(suites):
+        for other, its in suites[:i]:
+            if digest == its:
+                whose = f"suite '{name}' is named twice" if name == other else f"suites '{other}' and '{name}' are one"
+                raise ConfigurationError(f"{whose}: name it once, and repeat its problems with epochs")
+            if name == other:
+                raise ConfigurationError(f"two suites are called '{name}', with other problems: call one of them apart")

@@ -200,3 +200,12 @@ async def test_a_run_without_whole_samples_is_no_pool(tmp_path: Path) -> None:
 async def test_one_sample_is_the_least(tmp_path: Path, n: int) -> None:
     with pytest.raises(ConfigurationError, match=f"n={n}"):
         await pool_of_run(tmp_path, n=n)
+
+
+async def test_problems_of_one_name_in_two_suites_are_no_pool(tmp_path: Path) -> None:
+    queries = [Query.of(f"other {i}", id=p.query.id, answer_type=NUMBER) for i, p in enumerate(suite().problems)]
+    other = Suite("other", [Problem(q, str(i)) for i, q in enumerate(queries)])
+    config = EvalConfig(suites=(suite(), other), strategies=("single",), runs=tmp_path, run_id="r")
+    directory = (await run_eval(config, Scripted(reply))).directory
+    with pytest.raises(RunError, match=r"in suite 'toy' and one in 'other', .*run these suites apart"):
+        await pool_of_run(directory, suites=[suite(), other])

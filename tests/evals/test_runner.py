@@ -141,6 +141,20 @@ async def test_a_run_keeps_every_unit_and_a_card(tmp_path: Path, toy_suite: Make
     assert run.summary.problems["all"] == 6
 
 
+async def test_a_suite_is_run_once(tmp_path: Path, toy_suite: MakeSuite, toy_model: MakeModel) -> None:
+    again = Suite("same", toy_suite(3).problems)
+    for suites, said in [
+        ((toy_suite(3), toy_suite(3)), "suite 'toy' is named twice"),
+        ((toy_suite(3), again), "suites 'toy' and 'same' are one"),
+        ((toy_suite(3), toy_suite(4)), "two suites are called 'toy'"),
+    ]:
+        model = toy_model()
+        with pytest.raises(ConfigurationError, match=said):
+            await run_eval(settings(toy_suite(3), tmp_path, suites=suites), model)
+        assert model.requests == []
+        assert not (tmp_path / "r").exists()
+
+
 async def test_epochs_draw_other_samples(tmp_path: Path, toy_suite: MakeSuite, toy_model: MakeModel) -> None:
     model = toy_model()
     await run_eval(settings(toy_suite(4), tmp_path, strategies=("single",), epochs=3), model)
