@@ -26,7 +26,7 @@ def headline(found: RunComparison) -> str:
     rival = "" if best.a.name == best.b.name else f" against {best.b.name}"
     return (
         f"On {problems} {len(held)} of {_counted(len(rows))} hold after Holm's correction; the largest: "
-        f"{best.a.name}{rival} of {found.a} is {word} by {abs(100 * best.difference):.1f} points "
+        f"{best.a.name}{rival}{_on(best, found)} of {found.a} is {word} by {abs(100 * best.difference):.1f} points "
         f"(95% interval {_points(best.low)} to {_points(best.high)})."
     )
 
@@ -74,7 +74,10 @@ def power_line(found: RunComparison) -> str:
     )
     if needed:
         most, row = min(needed, key=lambda pair: pair[0])
-        line += f"; one as large as was seen of {row.a.name} ({_points(row.difference)}) would take {most:,}"
+        line += (
+            f"; one as large as was seen of {row.a.name}{_on(row, found)} ({_points(row.difference)}) "
+            f"would take {most:,}"
+        )
     return line
 
 
@@ -87,7 +90,7 @@ def cost_lines(found: RunComparison) -> list[str]:
 def _at_equal_cost(c: EqualCost, found: RunComparison) -> str:
     how = "at equal cost" if c.where == "equal" else "at the nearest cost"
     return (
-        f"{c.strategy} against {c.against} {how} ({_amount(c.cost, found.equal_axis)}; {c.place}): "
+        f"{_model(c.model)}{c.strategy} against {c.against} {how} ({_amount(c.cost, found.equal_axis)}; {c.place}): "
         f"{_points(c.difference)} ({_points(c.low)} to {_points(c.high)}, p {c.p_holm:.3f}): {c.verdict}"
     )
 
@@ -96,10 +99,21 @@ def _target(t: TargetRatio, found: RunComparison) -> str:
     names = t.a if t.a == t.b else f"{t.a} against {t.b}"
     high = "infinity" if t.high is None else f"{t.high:.2f}"
     cost, its = (_amount(value or 0.0, t.axis) for value in (t.cost, t.its_cost))
+    _, one, other, *_ = heads(found)
     return (
-        f"{names}: an accuracy of {100 * t.target:.1f}% takes {found.a} {cost}, {found.b} {its}: a ratio of "
+        f"{_model(t.model)}{names}: an accuracy of {100 * t.target:.1f}% takes {one} {cost}, {other} {its}: a ratio of "
         f"{t.ratio:.2f} ({t.low or 0:.2f} to {high})"
     )
+
+
+def _model(name: str) -> str:
+    return f"{name}: " if name else ""
+
+
+def _on(row: RunDifference, found: RunComparison) -> str:
+    """Say the model of a row, where there are rows of several."""
+    models = {d.a.model for d in found.differences} | {d.b.model for d in found.differences}
+    return f" on {row.a.model}" if len(models) > 1 and row.a.model else ""
 
 
 def _amount(value: float, axis: str) -> str:

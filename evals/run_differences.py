@@ -101,6 +101,7 @@ class TargetRatio:
         ratio: the first over the second; None where one does not reach the target.
         low: lower end of its paired 95% interval.
         high: upper end; None: infinite.
+        model: whose curves they are; empty where there is one pair of models.
     """
 
     a: str
@@ -112,6 +113,7 @@ class TargetRatio:
     ratio: float | None
     low: float | None
     high: float | None
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

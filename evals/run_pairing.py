@@ -120,7 +120,8 @@ class Pairing:
                     if p.model == its_model and p.setting is not None and against in (None, p.strategy)
                 ]
                 points = [_measured(p, axis, run.name) for p in lone] + [_measured(p, axis, rival.name) for p in curve]
-                found += compare_at_equal_cost([point for point in points if point is not None])
+                measured = compare_at_equal_cost([point for point in points if point is not None])
+                found += [replace(c, model=self._which(model, its_model)) for c in measured]
         adjusted = holm([c.p for c in found])
         return [replace(c, p_holm=p) for c, p in zip(found, adjusted, strict=True)]
 
@@ -153,9 +154,16 @@ class Pairing:
                             ratio=t.ratio,
                             low=t.ratio_low,
                             high=t.ratio_high,
+                            model=self._which(model, its_model),
                         )
                     )
         return found
+
+    def _which(self, model: str, its_model: str) -> str:
+        """Whose curves are held against each other, where it has to be said."""
+        if len(self.pairs) < 2:
+            return ""
+        return model if model == its_model else f"{model} against {its_model}"
 
 
 def _difference(p: Series, q: Series, same: bool, run: str, other: str) -> RunDifference:

@@ -14,6 +14,7 @@ from ttc import registry
 from ttc.budget import Price
 from ttc.errors import ConfigurationError, RunError, UnknownName
 from ttc.evals.comparison import compare_runs
+from ttc.evals.comparison_tables import cost_lines
 from ttc.evals.config import EvalConfig
 from ttc.evals.run_differences import RunDifference
 from ttc.evals.runner import run_eval
@@ -207,6 +208,22 @@ async def test_accuracies_cost_what_the_curves_say(tmp_path: Path) -> None:
         assert (t.cost + 1) / (t.its_cost + 1) == pytest.approx(20 / 8)
         assert t.ratio == pytest.approx(t.cost / t.its_cost)
     assert all(t.low is not None and t.low <= t.ratio for t in ratios if t.ratio)
+
+
+async def test_lines_about_costs_say_whose_they_are(tmp_path: Path) -> None:
+    def models() -> dict[str, LiveModel]:
+        return {name: Scripted(answering(0.6), name=name) for name in ("small", "large")}
+
+    def lines(runs: Path) -> list[str]:
+        found = compare_runs(runs, runs, strategy="majority:stop=never", against="majority")
+        return [line for line in cost_lines(found) if "an accuracy of" in line]
+
+    given: dict[str, Any] = {"strategies": ("majority:n=8,stop=never", "majority:n=8"), "suites": (suite(60),)}
+    of_one = lines(await run(tmp_path, "one", Scripted(answering(0.6)), **given))
+    of_two = lines(await run(tmp_path, "two", models(), **given))
+    assert {line.partition("majority")[0] for line in of_one} == {""}
+    assert {line.partition("majority")[0] for line in of_two} == {"small: ", "large: "}
+    assert all(" takes the first " in line and ", the second " in line for line in of_two)  # a run has one name
 
 
 # -- problems ----------------------------------------------------------------------------------------------------------
