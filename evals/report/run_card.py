@@ -32,14 +32,23 @@ _OPTIONS = ("up", "verifier", "comparator", "budget", "seed", "limit", "sample_s
 def facts(summary: Summary, units: Sequence[UnitRecord]) -> list[dict[str, str]]:
     """Return the handful of facts under the headline."""
     levels = ", ".join(f"{n} {level}" for level, n in _levels(summary))
-    generated = sum(u.outcome.generated_tokens for u in units)
+    generated: dict[str, int] = {}
+    for u in units:
+        generated[u.model] = generated.get(u.model, 0) + u.outcome.generated_tokens
     done = [
         ("Model", str(summary.run.get("model", "not recorded")), ""),
         ("Problems", f"{summary.problems.get('all', 0):,}", levels),
         ("Queries", f"{len(units):,}", "a query is one problem solved by one strategy"),
-        ("Tokens generated", f"{generated:,}", "over all queries"),
+        *_generated(generated),
     ]
     return [{"name": name, "value": value, "more": more} for name, value, more in done]
+
+
+def _generated(tokens: Mapping[str, int]) -> list[tuple[str, str, str]]:
+    """Tokens model by model: those of two count different things, and have no sum."""
+    if len(tokens) < 2:
+        return [("Tokens generated", f"{sum(tokens.values()):,}", "over all queries")]
+    return [("Tokens generated", f"{n:,}", f"over all queries of {model}") for model, n in sorted(tokens.items())]
 
 
 def warnings(summary: Summary, units: Sequence[UnitRecord]) -> list[str]:

@@ -145,6 +145,9 @@ def test_of_two_models_each_has_its_rows_its_column_and_its_part_of_the_charts(m
     assert rows["single", "large"] == "100.0%"
     assert rows["single", "small"] == f"{sum(mine) / len(mine):.1%}"
     page = Reader(render(summary, units))
+    tokens = {m: sum(u.outcome.generated_tokens for u in units if u.model == m) for m in ("small", "large")}
+    assert all(f"{n:,} over all queries of {m}" in " ".join(page.text.split()) for m, n in tokens.items())
+    assert f"{sum(tokens.values()):,}" not in page.text  # tokens of two models have no sum
     assert "large, small on made_up" in page.text or "small, large on made_up" in page.text
     data = orjson.loads(next(s for s in page.scripts if s.startswith('{"charts"')))
     assert {s["model"] for s in data["charts"]["series"]} == {"small", "large"}
