@@ -142,11 +142,11 @@ async def test_mistakes_are_one_line(tmp_path: Path, questions: str) -> None:
             ([questions, "--run-id", "../../x"], "run id '../../x'"),
             ([questions, "--model", "other"], "fake"),
             (["--resume", "nothing"], "there is no run"),
-            (["--resume", "nothing", "--seed", "1"], "leave out: seed"),
+            (["--resume", "nothing", "--seed", "1"], "leave out: --seed"),
             ([questions, "-s", "single", "--sample-tokens", "500"], "do not fit"),
             ([questions, "--max-tokens", "9", "--budget", "30"], "both limit the generated tokens"),
             ([questions, "--max-tokens", "0"], "a limit must be a positive number"),
-            (["--resume", "nothing", "--max-tokens", "9"], "leave out: max_tokens"),
+            (["--resume", "nothing", "--max-tokens", "9"], "leave out: --max-tokens"),
         ]
         for arguments, words in wrong:
             out, err = await ttc(tmp_path, "eval", *arguments, *here, code=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,12 @@ def test_what_a_model_does_is_said_model_by_model() -> None:
     assert small.startswith("small: ")
     assert "31/32 in flight, 3 retries, 123.5k tokens, 12.3k from store" in small
     assert "3 retries, $0.5000" in large
+
+
+def test_a_run_that_was_done_before_has_nothing_left() -> None:
+    done = replace(far(), done=90, skipped=90)
+    assert "90/90 queries, 0:00 left" in " ".join(shown(done))
+    assert "? left" in " ".join(shown(replace(far(), done=9, skipped=9)))
 
 
 def test_plain_lines_say_the_same_where_there_is_no_terminal() -> None:

@@ -314,4 +314,4 @@ async def test_eval_runs_a_policy_on_other_problems_and_refuses_its_own(mine: Pa
 @pytest.mark.anyio
 async def test_a_run_that_goes_on_keeps_its_own_policy(mine: Path) -> None:
     _, err = await ttc("eval", "--resume", "r", "--policy", mine, code=2)
-    assert "leave out: policy" in err
+    assert "leave out: --policy" in err

@@ -147,7 +147,7 @@ async def test_ctrl_c_says_how_to_go_on_and_what_was_paid_is_kept(tmp_path: Path
         (["arithmetic", "--thinking", "512"], "tokens are given as --cuts"),
         (["no_such_suite"], "unknown suite 'no_such_suite'"),
         (["--resume", "nothing"], "there is no run"),
-        (["--resume", "nothing", "-n", "4"], "leave out: n"),
+        (["--resume", "nothing", "-n", "4"], "leave out: -n"),
         (["arithmetic", "--out", "missing/pool.jsonl"], "there is no folder"),
     ],
 )

@@ -163,6 +163,9 @@ def test_a_run_that_is_being_written_is_said_to_be_and_goes_on(runs: Path) -> No
 
 def test_hostile_names_reach_no_terminal(runs: Path, ttc: Callable[..., Any]) -> None:
     copy(runs, "hostile", started=HOSTILE, suites=[{"spec": HOSTILE}], models={HOSTILE: {"price": None}})
+    damaged = runs / "\x1b[31mevil"
+    damaged.mkdir()
+    (damaged / "run.json").write_text("{}")
     for arguments in (("runs",), ("runs", "hostile")):
         output = ttc(*arguments, "--runs", runs).output
         assert "\x1b[31m" not in output

@@ -83,7 +83,7 @@ class EvalDisplay:
             return "loading"
         elapsed = max(self._clock() - self._began, 1e-9)
         here = p.done - p.skipped
-        left = _clock(elapsed / here * (p.total - p.done)) if here else "?"
+        left = _clock(elapsed / here * (p.total - p.done)) if here else "?" if p.done < p.total else _clock(0)
         failed = f", {p.failed} failed" if p.failed else ""
         return f"{p.problems_done}/{p.problems} problems, {p.done}/{p.total} queries{failed}, {left} left"
 

@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 
 __all__ = ["gone_on_with", "refuse_other_settings"]
 
+_OPTIONS = {
+    "suites": "the suites",
+    "strategies": "--strategy",
+    "models": "--model",
+    "sampling": "--sample-tokens and --temperature",
+    "n": "-n",
+}
+"""Settings whose option has another name."""
+
 
 def refuse_other_settings(given: Iterable[str], allowed: frozenset[str], *, of: str) -> None:
     """Make sure that nothing is given which would make it another one.
@@ -26,9 +35,14 @@ def refuse_other_settings(given: Iterable[str], allowed: frozenset[str], *, of: 
     """
     if other := sorted(set(given) - allowed):
         raise ConfigurationError(
-            f"--resume takes the {of}'s own settings, so leave out: {', '.join(other)}. "
-            f"Only these may be given beside it: {', '.join(sorted(allowed))}."
+            f"--resume takes the {of}'s own settings, so leave out: {', '.join(map(_option, other))}. "
+            f"Only these may be given beside it: {', '.join(map(_option, sorted(allowed)))}."
         )
+
+
+def _option(setting: str) -> str:
+    """How a setting is given on the command line."""
+    return _OPTIONS.get(setting, f"--{setting.replace('_', '-')}")
 
 
 def gone_on_with(config: EvalConfig, given: Mapping[str, Any]) -> EvalConfig:

@@ -65,7 +65,7 @@ def runs_command(
     for facts in found:
         if facts.damage:
             console.print(
-                f"{facts.name}: {one_line(facts.damage)}", style="red", markup=False, highlight=False, soft_wrap=True
+                one_line(f"{facts.name}: {facts.damage}"), style="red", markup=False, highlight=False, soft_wrap=True
             )
 
 
