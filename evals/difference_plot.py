@@ -35,7 +35,8 @@ def difference_svg(comparison: RunComparison) -> str:
                 [100 * row.difference], [place], marker="o", color=colour, markersize=7, markeredgewidth=1.6,
                 markerfacecolor=colour if filled else "#ffffff",
             )  # fmt: skip
-        ax.set_yticks(range(len(rows)), [_name(row.a.name, row.b.name) for row in rows])
+        several = len({(row.a.model, row.b.model) for row in comparison.differences}) > 1
+        ax.set_yticks(range(len(rows)), [_name(row.a.name, row.b.name, row.a.model if several else "") for row in rows])
         ax.set_ylim(len(rows) - 0.4, -0.6)
         ax.grid(visible=False, axis="y")
         ax.tick_params(axis="y", length=0)
@@ -45,7 +46,11 @@ def difference_svg(comparison: RunComparison) -> str:
         return svg_text(figure)
 
 
-def _name(a: str, b: str) -> str:
+def _name(a: str, b: str, model: str) -> str:
     name = a if a == b else f"{a} − {b}"  # noqa: RUF001 -- a minus sign, to be read
-    name = one_line(name)
-    return plain(name if len(name) <= 44 else name[:43] + "…")
+    name = _cut(one_line(name), 44)
+    return plain(f"{_cut(one_line(model), 24)}: {name}" if model else name)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -16,6 +16,7 @@ from ttc.errors import ConfigurationError, RunError, UnknownName
 from ttc.evals.comparison import compare_runs
 from ttc.evals.comparison_tables import cost_lines
 from ttc.evals.config import EvalConfig
+from ttc.evals.difference_plot import difference_svg
 from ttc.evals.run_differences import RunDifference
 from ttc.evals.runner import run_eval
 from ttc.evals.suite import Problem, Suite
@@ -223,6 +224,9 @@ async def test_lines_about_costs_say_whose_they_are(tmp_path: Path) -> None:
     of_two = lines(await run(tmp_path, "two", models(), **given))
     assert {line.partition("majority")[0] for line in of_one} == {""}
     assert {line.partition("majority")[0] for line in of_two} == {"small: ", "large: "}
+    found = compare_runs(tmp_path / "two", tmp_path / "two", strategy="majority:stop=never", against="majority")
+    assert "small: majority" in (svg := difference_svg(found))
+    assert "large: majority" in svg
     assert all(" takes the first " in line and ", the second " in line for line in of_two)  # a run has one name
 
 
