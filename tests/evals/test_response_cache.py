@@ -240,6 +240,12 @@ async def test_a_folder_on_this_machine_is_hashed(tmp_path: Path) -> None:
     assert one["weights"] != two["weights"]
 
 
+async def test_a_folder_of_that_name_here_says_nothing_of_another_machine(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    with pytest.raises(ConfigurationError, match="only the path"):
+        await model_identity(Told("http://10.0.0.1:8000", root=str(tmp_path)))
+
+
 @pytest.mark.parametrize(("url", "root"), [("http://10.0.0.1:8000", "/models/m"), ("http://localhost:8000", None)])
 async def test_weights_that_nobody_can_tell_are_refused(url: str, root: str | None) -> None:
     with pytest.raises(ConfigurationError, match="leave --cache out"):

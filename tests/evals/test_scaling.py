@@ -15,10 +15,13 @@ from rich.console import Console
 from ttc.evals.economics.of_runs import run_economics
 from ttc.evals.economics_notes import economics_notes
 from ttc.evals.equal_cost import Measured
+from ttc.evals.points import Series
+from ttc.evals.readings import readings_of
 from ttc.evals.records import UnitRecord
 from ttc.evals.scaling import summarise, timings
 from ttc.evals.summary import Point, Summary, summary_from_json, summary_to_json
 from ttc.evals.tables import footnotes, summary_table
+from ttc.statistics import holm
 from ttc.types import Checkpoint, Outcome, Usage
 
 
@@ -165,6 +168,30 @@ def test_calls_to_other_models_servers_have_dollars_and_no_flops() -> None:
     assert [p.cost["dollars"] for p in points(summarise([judged], run), "best_of_n")] == [0.5, 1.0]
     assert [p.cost["flops"] for p in points(summarise([judged], run), "best_of_n")] == [None, None]
     assert [p.cost["flops"] for p in points(summarise([voted], run), "best_of_n")] == [2e9 * 15, 2e9 * 30]
+
+
+def test_a_cost_that_one_query_does_not_know_is_not_known_of_the_point() -> None:
+    priced = [unit("majority", i, n=2, prefix=True, answers=["42", "42"]) for i in range(4)]
+    foreign = replace(priced[0].outcome, foreign={"reward@prm": Usage(9, 0, 0, 1)})
+    run = {"price": {"prompt": 1.0, "generated": 2.0, "cached": None}, "parameters": 1e9}
+    found = points(summarise([replace(priced[0], outcome=foreign), *priced[1:]], run), "majority")
+    assert [(p.cost["flops"], p.cost["dollars"]) for p in found] == [(None, None)] * 2
+    assert all(p.cost["flops"] for p in points(summarise(priced, run), "majority"))
+    series = Series("", "x", "x", None, "explicit", [r for u in priced for _, r in readings_of(u)])
+    assert series.measured("thinking") is not None
+    assert series.measured("flops") is None
+    known = [r for _, r in readings_of(priced[1], parameters=1e9)]
+    assert Series("", "x", "x", None, "explicit", [*series.readings, *known]).measured("flops") is None
+
+
+def test_p_values_are_adjusted_for_all_comparisons_of_a_group() -> None:
+    first = {"good": 0, "fair": 3, "poor": 6}  # of 30 problems, the first that each has right
+    units = [unit("single", i, correct=i >= 20) for i in range(30)]
+    units += [unit(name, i, correct=i >= start) for name, start in first.items() for i in range(30)]
+    found = [c for c in summarise(units).comparisons if c.group == "all"]
+    assert len(found) == 3
+    assert [c.p_holm for c in found] == holm([c.p for c in found])
+    assert all(c.p_holm > c.p for c in found if c.p < max(x.p for x in found))
 
 
 def test_a_target_that_costs_nothing_is_the_cheapest() -> None:

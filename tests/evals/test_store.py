@@ -25,7 +25,18 @@ from ttc.evals.records import (
     sample_from_json,
     sample_to_json,
 )
-from ttc.evals.store import FILE, Paid, Store, read_paid, read_superseded, read_units, resolve, stream_units, write_file
+from ttc.evals.store import (
+    FILE,
+    Paid,
+    Store,
+    read_calls,
+    read_paid,
+    read_superseded,
+    read_units,
+    resolve,
+    stream_units,
+    write_file,
+)
 from ttc.types import Candidate, Checkpoint, Outcome, Request, Sample, Usage
 
 pytestmark = pytest.mark.anyio
@@ -135,6 +146,24 @@ async def test_a_logged_call_is_never_replayed(tmp_path: Path) -> None:
     rows = sqlite3.connect(tmp_path / FILE)
     assert rows.execute("SELECT count(*) FROM calls WHERE finish = 'cut'").fetchone() == (2,)
     rows.close()
+
+
+async def test_an_undecided_verdict_comes_back_as_one(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        await store.add_unit(replace(unit("u"), correct=False, undecided=True))
+        await store.add_unit(replace(unit("v"), correct=False))
+    assert [(u.key, u.correct, u.undecided) for u in read_units(tmp_path)] == [("u", False, True), ("v", False, False)]
+
+
+async def test_of_a_call_that_was_made_twice_the_one_with_logprobs_is_not_forgotten(tmp_path: Path) -> None:
+    rich, poor = Sample(text="rich", logprobs=(-0.5,)), Sample(text="poor")
+    with Store(tmp_path) as store:
+        await store.add_call("k", replace(request(), logprobs=1), rich, query="q")
+        await store.add_call("k", request(), poor, query="q")
+        await store.add_call("k", request(), Sample(text="cut", finish="cut"), query="q", replay=False)
+        assert store.has_call("k", logprobs=1)
+        assert store.call("k", logprobs=1) == rich
+    assert [(call.key, call.sample) for call in read_calls(tmp_path, kind="generate")] == [("k", rich)]
 
 
 async def test_many_writers_share_commits(tmp_path: Path) -> None:
