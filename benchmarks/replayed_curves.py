@@ -17,7 +17,7 @@ import anyio
 from rich.console import Console
 
 from ttc.adaptive.simulated_pools import simulated_pool
-from ttc.evals.replayed_curves import replayed_curves
+from ttc.evals.recordings.replayed_curves import replayed_curves
 from ttc.evals.tables import console_width, summary_table
 from ttc.models.population import Population
 

@@ -103,7 +103,7 @@ def train_learned(
     """Fit a verifier to all rows, with its figures on problems that a fit was not trained on.
 
     Args:
-        rows: graded samples, of :func:`rows_of_run` or :func:`~ttc.evals.recorded_samples.rows_of_records`.
+        rows: graded samples, of :func:`rows_of_run` or :func:`~ttc.evals.recordings.samples.rows_of_records`.
         sources: names of where they come from.
         ridge: shrinks the coefficients; on standardised features 1 is little against hundreds of samples.
         folds: parts into which problems are split, by the hash of their id.

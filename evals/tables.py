@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ttc.evals.axes import caps_of
 from ttc.evals.economics_notes import economics_notes
-from ttc.evals.strategy_looks import models_of, panel_groups
+from ttc.evals.figures.looks import models_of, panel_groups
 from ttc.evals.summary import Comparison, EqualCost, Judging, Point, Summary
 
 __all__ = ["console_width", "footnotes", "judging_line", "summary_table"]

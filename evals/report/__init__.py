@@ -16,8 +16,9 @@ import orjson
 
 from ttc.errors import RunError
 from ttc.evals.axes import Timings, caps_of, make_axis
-from ttc.evals.cost_plot import final_points
-from ttc.evals.plots import cost_svg, draw_costs, draw_curves, group_name, panel_groups, panel_svg
+from ttc.evals.figures.costs import final_points
+from ttc.evals.figures.curves import cost_svg, draw_costs, draw_curves, group_name, panel_groups, panel_svg
+from ttc.evals.figures.shares import draw_shares
 from ttc.evals.problems_at_hand import problems_at_hand
 from ttc.evals.records import UnitRecord
 from ttc.evals.report.chart_data import chart_data
@@ -41,7 +42,6 @@ from ttc.evals.report.tables import (
 from ttc.evals.run_card import read_card, write_summary
 from ttc.evals.run_directory import write_file
 from ttc.evals.scaling import timings
-from ttc.evals.share_plot import draw_shares
 from ttc.evals.store import read_units
 from ttc.evals.suite import Problem
 from ttc.evals.summary import Summary

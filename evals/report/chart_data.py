@@ -11,8 +11,8 @@ from typing import Any
 
 from ttc.errors import ConfigurationError
 from ttc.evals.axes import AXES, Axis, Timings, make_axis
-from ttc.evals.cost_plot import final_points, kinds_of
-from ttc.evals.plots import BASELINE, group_name, reads_prefixes
+from ttc.evals.figures.costs import final_points, kinds_of
+from ttc.evals.figures.curves import BASELINE, group_name, reads_prefixes
 from ttc.evals.report.charts import MARK_SIZES
 from ttc.evals.report.series import Series, models_of, series_of
 from ttc.evals.summary import Curve, Point, Summary

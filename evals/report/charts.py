@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, cast
 
 from ttc.errors import MissingExtra
-from ttc.evals.canvas import PALETTE
+from ttc.evals.figures.canvas import PALETTE
 from ttc.evals.report.series import Series
 
 __all__ = ["MARK_SIZES", "chart_specs", "kind_colours", "vega_bundle"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ttc.evals.comparison_tables import cost_lines, headline, heads, power_line, row_cells, row_name
-from ttc.evals.difference_plot import difference_svg
+from ttc.evals.comparison.differences import RunComparison, RunDifference
+from ttc.evals.comparison.tables import cost_lines, headline, heads, power_line, row_cells, row_name
+from ttc.evals.figures.differences import difference_svg
 from ttc.evals.report.filling import fill
 from ttc.evals.report.inline_svg import inline_svg
-from ttc.evals.run_differences import RunComparison, RunDifference
 from ttc.evals.run_directory import write_file
 
 __all__ = ["comparison_page", "write_comparison"]

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from ttc.errors import MissingExtra
-from ttc.evals.canvas import FAINT, GRID, INK, PALETTE
+from ttc.evals.figures.canvas import FAINT, GRID, INK, PALETTE
 
 __all__ = ["inline_svg"]
 
@@ -25,7 +25,7 @@ _COLOURS = {
 
 
 def inline_svg(svg: str, prefix: str) -> Any:
-    """Return the ``<svg>`` element of a document that :func:`~ttc.evals.canvas.svg_text` made.
+    """Return the ``<svg>`` element of a document that :func:`~ttc.evals.figures.canvas.svg_text` made.
 
     Args:
         svg: the document; its texts are paths, so nothing that a model wrote stands in it as text.

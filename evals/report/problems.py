@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ttc.evals.plots import BASELINE
+from ttc.evals.figures.curves import BASELINE
 from ttc.evals.records import UnitRecord
 from ttc.evals.report.filling import script_data
 from ttc.evals.report.problem_details import Room, problem_details

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from ttc.evals.plots import BASELINE
+from ttc.evals.figures.curves import BASELINE
 from ttc.evals.records import UnitRecord
 from ttc.evals.report.series import series_of
 from ttc.evals.summary import Summary

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ttc.evals.canvas import PALETTE
-from ttc.evals.plots import BASELINE, reads_prefixes, strategy_styles
+from ttc.evals.figures.canvas import PALETTE
+from ttc.evals.figures.curves import BASELINE, reads_prefixes, strategy_styles
 from ttc.evals.summary import Summary
 
 __all__ = ["Series", "models_of", "series_of"]
@@ -44,7 +44,7 @@ def models_of(summary: Summary) -> list[str]:
 def series_of(summary: Summary) -> list[Series]:
     """Return what is drawn of a run, in the order of the curves.
 
-    With one model a strategy looks as in the figures (:func:`~ttc.evals.plots.strategy_styles`).
+    With one model a strategy looks as in the figures (:func:`~ttc.evals.figures.curves.strategy_styles`).
     """
     several = len(models_of(summary)) > 1
     styles = strategy_styles(summary)

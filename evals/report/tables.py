@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ttc.evals.axes import timing_key
-from ttc.evals.canvas import PALETTE
-from ttc.evals.cost_plot import final_points, kinds_of
-from ttc.evals.plots import BASELINE, group_name, panel_groups, strategy_styles
+from ttc.evals.figures.canvas import PALETTE
+from ttc.evals.figures.costs import final_points, kinds_of
+from ttc.evals.figures.curves import BASELINE, group_name, panel_groups, strategy_styles
 from ttc.evals.summary import Comparison, EqualCost, Point, Summary
 from ttc.evals.tables import share
 

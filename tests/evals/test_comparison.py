@@ -14,10 +14,10 @@ from ttc import registry
 from ttc.budget import Price
 from ttc.errors import ConfigurationError, RunError, UnknownName
 from ttc.evals.comparison import compare_runs
-from ttc.evals.comparison_tables import cost_lines
+from ttc.evals.comparison.differences import RunDifference
+from ttc.evals.comparison.tables import cost_lines
 from ttc.evals.config import EvalConfig
-from ttc.evals.difference_plot import difference_svg
-from ttc.evals.run_differences import RunDifference
+from ttc.evals.figures.differences import difference_svg
 from ttc.evals.runner import run_eval
 from ttc.evals.suite import Problem, Suite
 from ttc.models.base import LiveModel

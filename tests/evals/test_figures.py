@@ -16,14 +16,14 @@ from PIL import Image
 
 from ttc.budget import Price
 from ttc.evals.axes import THINKING, make_axis
-from ttc.evals.canvas import figure_of, one_line, plain
-from ttc.evals.cost_plot import draw_costs
-from ttc.evals.curve_panel import draw_panel, frontier_shares, places_of
-from ttc.evals.plots import draw_curves, draw_shares, group_name, panel_groups, panel_svg
+from ttc.evals.figures.canvas import figure_of, one_line, plain
+from ttc.evals.figures.costs import draw_costs
+from ttc.evals.figures.curves import draw_curves, draw_shares, group_name, panel_groups, panel_svg
+from ttc.evals.figures.looks import line_styles, short_names
+from ttc.evals.figures.panels import draw_panel, frontier_shares, places_of
+from ttc.evals.figures.shares import shares_shown
 from ttc.evals.records import UnitRecord
 from ttc.evals.scaling import RunReadings, summarise, timings
-from ttc.evals.share_plot import shares_shown
-from ttc.evals.strategy_looks import line_styles, short_names
 from ttc.evals.summary import Summary
 
 MakeUnits = Callable[..., list[UnitRecord]]

@@ -25,7 +25,7 @@ from ttc.evals.learning import (
     rows_of_run,
     train_learned,
 )
-from ttc.evals.recorded_samples import rows_of_records
+from ttc.evals.recordings.samples import rows_of_records
 from ttc.evals.runner import run_eval
 from ttc.evals.store import read_calls
 from ttc.evals.suite import load_suite

@@ -17,10 +17,10 @@ from PIL import Image
 
 from ttc.errors import MissingExtra
 from ttc.evals.axes import THINKING
-from ttc.evals.canvas import figure_of
-from ttc.evals.cost_plot import draw_costs, final_points
-from ttc.evals.curve_panel import draw_panel, spread
-from ttc.evals.plots import AXIS_LABEL, draw_curves, panel_groups, strategy_styles
+from ttc.evals.figures.canvas import figure_of
+from ttc.evals.figures.costs import draw_costs, final_points
+from ttc.evals.figures.curves import AXIS_LABEL, draw_curves, panel_groups, strategy_styles
+from ttc.evals.figures.panels import draw_panel, spread
 from ttc.evals.records import UnitRecord
 from ttc.evals.scaling import summarise
 from ttc.evals.summary import Summary, summary_from_json, summary_to_json

@@ -11,7 +11,7 @@ import pytest
 from ttc import registry
 from ttc.errors import ConfigurationError, RunError
 from ttc.evals.config import EvalConfig
-from ttc.evals.pool_of_run import pool_of_run
+from ttc.evals.recordings.pool_of_run import pool_of_run
 from ttc.evals.runner import run_eval
 from ttc.evals.store import read_units
 from ttc.evals.suite import Problem, Suite, load_suite

@@ -24,7 +24,7 @@ from ttc import registry
 from ttc.errors import ConfigurationError, RunError
 from ttc.evals.config import EvalConfig
 from ttc.evals.publication import publish
-from ttc.evals.redrawing import published_summary, redraw
+from ttc.evals.publication.redrawing import published_summary, redraw
 from ttc.evals.reproduction import reproduce
 from ttc.evals.runner import run_eval
 from ttc.evals.suite import Problem, Suite

@@ -20,12 +20,12 @@ import pytest
 
 from ttc import registry
 from ttc.errors import ConfigurationError, RunError
-from ttc.evals import recording
 from ttc.evals.config import EvalConfig
 from ttc.evals.grading import Grade
-from ttc.evals.pool_of_run import _under_way, pool_of_run
-from ttc.evals.recorded_rows import first_forms
-from ttc.evals.recording import Recording, parameters_of, ready_recording, record, recording_of
+from ttc.evals.recordings import recording
+from ttc.evals.recordings.pool_of_run import _under_way, pool_of_run
+from ttc.evals.recordings.recording import Recording, parameters_of, ready_recording, record, recording_of
+from ttc.evals.recordings.rows import first_forms
 from ttc.evals.runner import run_eval
 from ttc.evals.store import FILE, read_units
 from ttc.evals.suite import Problem, Suite
@@ -397,7 +397,7 @@ import sys
 from pathlib import Path
 import anyio
 from tests.evals.test_recording import config
-from ttc.evals.recording import record
+from ttc.evals.recordings.recording import record
 from ttc.models.vllm_server import VLLMServer
 
 async def main():

@@ -13,8 +13,8 @@ from ttc import registry
 from ttc.adaptive.simulated_pools import simulated_pool
 from ttc.errors import ConfigurationError
 from ttc.evals.config import EvalConfig
-from ttc.evals.pool_of_run import pool_of_run
-from ttc.evals.replayed_curves import replayed_curves
+from ttc.evals.recordings.pool_of_run import pool_of_run
+from ttc.evals.recordings.replayed_curves import replayed_curves
 from ttc.evals.runner import run_eval
 from ttc.evals.suite import Problem, Suite
 from ttc.evals.summary import Point, Summary, summary_from_json, summary_to_json

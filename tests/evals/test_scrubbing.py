@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ttc.evals.scrubbing import Scrubber, secrets_of_environment
+from ttc.evals.publication.scrubbing import Scrubber, secrets_of_environment
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from ttc import registry
 from ttc.budget import Price
 from ttc.errors import BudgetExhausted, ConfigurationError, RequestRejected, RunError
 from ttc.evals.config import EvalConfig, read_config
-from ttc.evals.pool_of_run import pool_of_run
+from ttc.evals.recordings.pool_of_run import pool_of_run
 from ttc.evals.records import UnitRecord
 from ttc.evals.run_card import config_of, read_card
 from ttc.evals.runner import run_eval

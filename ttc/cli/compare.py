@@ -15,7 +15,7 @@ from ttc.cli.out_file import refuse_unwritable
 from ttc.cli.printable import one_line, printable
 
 if TYPE_CHECKING:
-    from ttc.evals.run_differences import RunComparison
+    from ttc.evals.comparison.differences import RunComparison
 
 __all__ = ["compare_command"]
 
@@ -73,7 +73,7 @@ def _show(found: RunComparison) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from ttc.evals.comparison_tables import cost_lines, headline, heads, power_line, row_cells, row_name
+    from ttc.evals.comparison.tables import cost_lines, headline, heads, power_line, row_cells, row_name
     from ttc.evals.tables import console_width
 
     console = Console(highlight=False)

@@ -67,7 +67,7 @@ def settings_of_run(run: str, given: dict[str, Any], runs: Path, *, urls: Sequen
         ConfigurationError: a setting that would make it another run.
         RunError: there is no such run, or it is a recording.
     """
-    from ttc.evals.recording import parameters_of
+    from ttc.evals.recordings.recording import parameters_of
     from ttc.evals.run_card import config_of
 
     refuse_other_settings(given, RESUMABLE, of="run")

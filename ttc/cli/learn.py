@@ -38,7 +38,7 @@ def learn(
     """
     # Late: runs need the store, and the fit needs numpy.
     from ttc.evals.learning import Row, rows_of_run, train_learned
-    from ttc.evals.recorded_samples import rows_of_records
+    from ttc.evals.recordings.samples import rows_of_records
 
     refuse_unwritable(out)
     rows: list[Row] = []

@@ -38,7 +38,7 @@ def curves(
     from rich.console import Console
 
     from ttc.cli.counting import counting
-    from ttc.evals.replayed_curves import replayed_curves
+    from ttc.evals.recordings.replayed_curves import replayed_curves
     from ttc.evals.summary import summary_to_json
     from ttc.pool_files import read_pool
 
@@ -61,7 +61,7 @@ def curves(
 
     summary = anyio.run(replay)
     if png is not None:
-        from ttc.evals.plots import draw_curves
+        from ttc.evals.figures.curves import draw_curves
 
         draw_curves(summary, png, png.with_suffix(".svg"))
     if json:

@@ -31,7 +31,7 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Print what is in it as JSON.")] = False,
 ) -> None:
     """Make a pool of the whole samples that a run drew of its problems' own prompts, graded again."""
-    from ttc.evals.pool_of_run import pool_of_run
+    from ttc.evals.recordings.pool_of_run import pool_of_run
     from ttc.pool_files import write_pool
 
     refuse_unwritable(out)

@@ -22,7 +22,7 @@ from ttc.errors import ConfigurationError
 if TYPE_CHECKING:
     from ttc.cli.eval_display import EvalDisplay
     from ttc.evals.config import EvalConfig
-    from ttc.evals.recording import RecordedRun
+    from ttc.evals.recordings.recording import RecordedRun
     from ttc.pools import Pool
 
 __all__ = ["lines_of", "record_command", "what_is_in"]
@@ -177,7 +177,7 @@ def _extra(thinking: str | None) -> dict[str, Any] | None:
 
 def _settings(given: dict[str, Any], shape: dict[str, Any]) -> EvalConfig:
     from ttc.evals.config import read_config
-    from ttc.evals.recording import Recording
+    from ttc.evals.recordings.recording import Recording
 
     if not given.get("suites"):
         raise ConfigurationError("name a suite, e.g. 'ttc record arithmetic' (see 'ttc list'), or a run with --resume")
@@ -191,7 +191,7 @@ def _resumed(run: str, given: dict[str, Any], runs: Path) -> EvalConfig:
         ConfigurationError: a setting that would make it another one.
         RunError: there is no such recording.
     """
-    from ttc.evals.recording import recording_of
+    from ttc.evals.recordings.recording import recording_of
 
     refuse_other_settings(given, RESUMABLE, of="recording")
     return gone_on_with(recording_of(runs, run), given)
@@ -200,7 +200,7 @@ def _resumed(run: str, given: dict[str, Any], runs: Path) -> EvalConfig:
 def _run(config: EvalConfig, out: Path) -> RecordedRun:
     """Record, with a display; Ctrl-C and SIGTERM end in one line that says how to go on."""
     from ttc.cli.eval_display import EvalDisplay
-    from ttc.evals.recording import ready_recording, record
+    from ttc.evals.recordings.recording import ready_recording, record
 
     console = Console(stderr=True)
     display = EvalDisplay(console)

@@ -69,7 +69,7 @@ def _redraw(run: str | None, published: Path | None, out: Path | None, *, json: 
     """Draw the figures of a publication again; it has its page already, and no store to make another of."""
     if published is None or run is not None:
         raise ConfigurationError("name a run, or with --from what 'ttc publish' wrote (and --out, where to draw it)")
-    from ttc.evals.redrawing import redraw
+    from ttc.evals.publication.redrawing import redraw
 
     paths = redraw(published, out or Path("redrawn"))
     if json:

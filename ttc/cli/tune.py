@@ -204,7 +204,7 @@ def _refuse_below_the_least(budget: float, pools: Sequence[Pool], estimator: Est
 def _pool(source: str, runs: Path) -> Pool:
     """Read a pool, or make one of a run."""
     from ttc.cli.learn import run_named
-    from ttc.evals.pool_of_run import pool_of_run
+    from ttc.evals.recordings.pool_of_run import pool_of_run
     from ttc.pool_files import read_pool
 
     path = Path(source)

@@ -1,7 +1,7 @@
 """Recording: n samples of every problem, scored and graded, for tuning to replay instead of paying again.
 
 A recording is a run like any other, with a strategy that stops at nothing: killed at any moment it goes on, and what
-was acknowledged is not paid for twice. Its pool is made of its store alone (:mod:`ttc.evals.pool_of_run`).
+was acknowledged is not paid for twice. Its pool is made of its store alone (:mod:`ttc.evals.recordings.pool_of_run`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from ttc.errors import ConfigurationError, RunError
 from ttc.evals.config import EvalConfig, choose_problems
 from ttc.evals.judge_grader import refuse_same_judge
 from ttc.evals.learning import refuse_trained_problems
-from ttc.evals.pool_of_run import pool_of_run
 from ttc.evals.readiness import ready_suites, refuse_idle_verifier
-from ttc.evals.recorded_cuts import CutTrace, draw_traces
-from ttc.evals.recorded_rows import CutRow, SampleRow, first_forms, row_of
+from ttc.evals.recordings.cuts import CutTrace, draw_traces
+from ttc.evals.recordings.pool_of_run import pool_of_run
+from ttc.evals.recordings.rows import CutRow, SampleRow, first_forms, row_of
 from ttc.evals.run_card import config_of
 from ttc.evals.runner import EvalRun, RunProgress, run_eval
 from ttc.evals.suite import Suite

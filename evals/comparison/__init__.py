@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ttc.errors import ConfigurationError, RunError
-from ttc.evals.compared_runs import ComparedRun, card_differences, read_run
-from ttc.evals.run_differences import RunComparison
-from ttc.evals.run_pairing import SHARED_COSTS, Pairing
+from ttc.evals.comparison.compared_runs import ComparedRun, card_differences, read_run
+from ttc.evals.comparison.differences import RunComparison
+from ttc.evals.comparison.pairing import SHARED_COSTS, Pairing
 
 __all__ = ["compare_runs"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ttc.evals.axes import AXES
-from ttc.evals.run_differences import RunComparison, RunDifference, TargetRatio
+from ttc.evals.comparison.differences import RunComparison, RunDifference, TargetRatio
 from ttc.evals.summary import EqualCost
 
 __all__ = ["cost_lines", "headline", "heads", "power_line", "row_cells", "row_name"]

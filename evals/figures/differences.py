@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ttc.evals.canvas import FAINT, INK, PALETTE, figure_of, one_line, plain, svg_text
+from ttc.evals.figures.canvas import FAINT, INK, PALETTE, figure_of, one_line, plain, svg_text
 
 if TYPE_CHECKING:
-    from ttc.evals.run_differences import RunComparison
+    from ttc.evals.comparison.differences import RunComparison
 
 __all__ = ["difference_svg"]
 

@@ -11,9 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from ttc.evals.axes import THINKING, Axis, make_axis
-from ttc.evals.canvas import FAINT, INK, figure_of, plain, save, svg_text
-from ttc.evals.cost_plot import cost_svg, draw_costs
-from ttc.evals.curve_panel import (
+from ttc.evals.figures.canvas import FAINT, INK, figure_of, plain, save, svg_text
+from ttc.evals.figures.costs import cost_svg, draw_costs
+from ttc.evals.figures.looks import (
+    BASELINE,
+    group_name,
+    models_of,
+    panel_groups,
+    reads_prefixes,
+    strategy_styles,
+)
+from ttc.evals.figures.panels import (
     DOTTED,
     LABEL,
     THREAD,
@@ -24,15 +32,7 @@ from ttc.evals.curve_panel import (
     shown_curves,
     x_limits,
 )
-from ttc.evals.share_plot import draw_shares
-from ttc.evals.strategy_looks import (
-    BASELINE,
-    group_name,
-    models_of,
-    panel_groups,
-    reads_prefixes,
-    strategy_styles,
-)
+from ttc.evals.figures.shares import draw_shares
 from ttc.evals.summary import Summary
 
 __all__ = [

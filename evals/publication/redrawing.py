@@ -8,9 +8,9 @@ from pathlib import Path
 import orjson
 
 from ttc.errors import ConfigurationError
-from ttc.evals.cost_plot import draw_costs
-from ttc.evals.plots import draw_curves
-from ttc.evals.share_plot import draw_shares
+from ttc.evals.figures.costs import draw_costs
+from ttc.evals.figures.curves import draw_curves
+from ttc.evals.figures.shares import draw_shares
 from ttc.evals.summary import Summary, summary_from_json
 
 __all__ = ["published_summary", "redraw"]

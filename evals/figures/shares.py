@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ttc.evals.axes import Axis, make_axis
-from ttc.evals.canvas import figure_of, one_line, plain, save
-from ttc.evals.curve_panel import THREAD, line_name, ordered_ticks, places_of, shown_curves, x_limits
-from ttc.evals.strategy_looks import BASELINE, MARKERS, line_styles, models_of, reads_prefixes, short_names
+from ttc.evals.figures.canvas import figure_of, one_line, plain, save
+from ttc.evals.figures.looks import BASELINE, MARKERS, line_styles, models_of, reads_prefixes, short_names
+from ttc.evals.figures.panels import THREAD, line_name, ordered_ticks, places_of, shown_curves, x_limits
 
 if TYPE_CHECKING:
     from ttc.evals.summary import Summary

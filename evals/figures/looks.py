@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from ttc.evals.canvas import INK, PALETTE, Style
+from ttc.evals.figures.canvas import INK, PALETTE, Style
 from ttc.evals.summary import Curve, Summary
 
 __all__ = [

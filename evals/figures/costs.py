@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ttc.evals.canvas import INK, PALETTE, figure_of, one_line, plain, save, svg_text
-from ttc.evals.strategy_looks import short_names
+from ttc.evals.figures.canvas import INK, PALETTE, figure_of, one_line, plain, save, svg_text
+from ttc.evals.figures.looks import short_names
 
 if TYPE_CHECKING:
     from ttc.evals.summary import Point, Summary

@@ -173,7 +173,7 @@ import anyio
 from pydantic import Field
 
 from ttc import Query, Session, Strategy
-from ttc.evals.replayed_curves import replayed_curves
+from ttc.evals.recordings.replayed_curves import replayed_curves
 from ttc.pool_files import read_pool
 
 

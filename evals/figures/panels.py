@@ -12,8 +12,8 @@ from math import log10
 from typing import Any
 
 from ttc.evals.axes import AXES, Axis
-from ttc.evals.canvas import FAINT, Style, one_line, plain
-from ttc.evals.strategy_looks import (
+from ttc.evals.figures.canvas import FAINT, Style, one_line, plain
+from ttc.evals.figures.looks import (
     BASELINE,
     MARKERS,
     Line,

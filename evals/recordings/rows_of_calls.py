@@ -13,7 +13,7 @@ import anyio.to_thread
 from ttc.equality import Deciding, SettledAnswers
 from ttc.evals.problem import Problem
 from ttc.evals.recorded_calls import call_key
-from ttc.evals.recorded_rows import SampleRow, first_forms, row_of
+from ttc.evals.recordings.rows import SampleRow, first_forms, row_of
 from ttc.evals.records import UnitRecord, request_from_json
 from ttc.evals.store import read_calls, read_requests
 from ttc.evals.suite import Suite

@@ -14,9 +14,9 @@ import anyio.to_thread
 
 from ttc.budget import Price
 from ttc.errors import ConfigurationError, RunError
-from ttc.evals.recorded_rows import SampleRow, graded_problem, row_from_json
+from ttc.evals.recordings.rows import SampleRow, graded_problem, row_from_json
+from ttc.evals.recordings.rows_of_calls import DrawnRows, Problems, rows_of_calls
 from ttc.evals.records import UnitRecord
-from ttc.evals.rows_of_calls import DrawnRows, Problems, rows_of_calls
 from ttc.evals.run_card import read_card
 from ttc.evals.store import read_times, read_units
 from ttc.evals.suite import Problem, Suite, load_suite

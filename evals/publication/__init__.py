@@ -1,7 +1,7 @@
 """A run as others can use it: its figures and their data, its card, its page, and its pool, in a folder or a zip.
 
 Everything follows from the run: equal runs give equal bytes. What may not be published is taken out first
-(:mod:`ttc.evals.scrubbing`), and a publication that still held a secret is refused.
+(:mod:`ttc.evals.publication.scrubbing`), and a publication that still held a secret is refused.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import orjson
 
 from ttc.errors import ConfigurationError, RunError
 from ttc.evals.model_cards import models_of
-from ttc.evals.pool_of_run import pool_of_run
-from ttc.evals.publication_texts import About, citation, notice, read_me, replay_program
+from ttc.evals.publication.scrubbing import Scrubber, secrets_of_environment
+from ttc.evals.publication.texts import About, citation, notice, read_me, replay_program
+from ttc.evals.recordings.pool_of_run import pool_of_run
 from ttc.evals.reproduction import FILE as REPRODUCTION
 from ttc.evals.run_card import read_card
 from ttc.evals.run_directory import STORE, write_file
-from ttc.evals.scrubbing import Scrubber, secrets_of_environment
 from ttc.evals.suite import Suite
 from ttc.evals.summary import Summary, summary_from_json
 from ttc.pool_files import write_pool

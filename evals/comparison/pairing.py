@@ -8,11 +8,11 @@ from statistics import fmean
 
 from ttc.errors import RunError, UnknownName
 from ttc.evals.axes import AXES
-from ttc.evals.compared_runs import ComparedRun, same_model
+from ttc.evals.comparison.compared_runs import ComparedRun, same_model
+from ttc.evals.comparison.differences import RunDifference, Side, TargetRatio
 from ttc.evals.economics.of_runs import run_economics
 from ttc.evals.equal_cost import Measured, compare_at_equal_cost
 from ttc.evals.points import Series
-from ttc.evals.run_differences import RunDifference, Side, TargetRatio
 from ttc.evals.summary import EqualCost
 from ttc.power import detectable_difference, problems_for_difference
 from ttc.statistics import holm, mean, paired_difference
