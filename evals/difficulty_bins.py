@@ -48,7 +48,7 @@ def bins_of_pool(
     be of one size.
 
     Args:
-        pool: graded samples of the same problems, which are told by their ids.
+        pool: graded samples of the same problems, told by their ids and, where the pool names its suites, by those.
         problems: of the run, each as its suite's spec and the query's id.
         card: of the run, to see that the pool's samples are not its own.
         bins: how many.
@@ -57,6 +57,7 @@ def bins_of_pool(
         ConfigurationError: the pool holds the run's own samples, or graded samples of none of its problems.
     """
     _refuse_own_samples(pool, card or {})
+    of_pool = {str(suite["spec"]) for suite in pool.info.get("suites") or ()}
     known: dict[str, list[float]] = {}
     for problem in pool.problems:
         rights = [r for r in problem.right if r is not None]
@@ -64,7 +65,9 @@ def bins_of_pool(
             known.setdefault(name, []).extend(rights)
     wanted = sorted(set(problems))
     hardness = {
-        f"{suite}\x1f{name}": 1 - sum(known[name]) / len(known[name]) for suite, name in wanted if known.get(name)
+        f"{suite}\x1f{name}": 1 - sum(known[name]) / len(known[name])
+        for suite, name in wanted
+        if known.get(name) and (not of_pool or suite in of_pool)
     }
     if not hardness:
         raise ConfigurationError(

@@ -105,3 +105,10 @@ def test_every_curve_comes_per_bin(make_units: Callable[..., list[UnitRecord]]) 
         assert 0 < summary.problems[group] < 12
     assert "seconds, difficulty=5 of 5" in readings.timings(difficulty=bins.of)["single"]
     assert "difficulty" not in readings.summary().classes
+
+
+def test_a_problem_of_another_suite_with_the_same_id_is_in_no_bin() -> None:
+    named = pool(RIGHTS, suites=[{"spec": SUITE}])
+    found = bins_of_pool(named, [*((SUITE, name) for name in RIGHTS), ("other", "p1")])
+    assert all(key.startswith(f"{SUITE}\x1f") for key in found.of)
+    assert found.unknown == 1
