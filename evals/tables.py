@@ -110,7 +110,7 @@ def footnotes(summary: Summary) -> list[str]:
         worst = max(whole, key=lambda p: getattr(p, name), default=None)
         if worst is not None and getattr(worst, name) > 0:
             where = _on(worst.model) + f"{worst.strategy} {worst.setting}".strip()
-            notes.append(f"{what}: up to {getattr(worst, name):.2g} ({where})")
+            notes.append(f"{what}: up to {getattr(worst, name):.1%} ({where})")
     notes += map(_beside, summary.against_majority)
     notes += map(_at_equal_cost, summary.at_equal_cost)
     notes += economics_notes(summary)
