@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ttc.evals.figures.canvas import INK, PALETTE, figure_of, one_line, plain, save, svg_text
-from ttc.evals.figures.looks import short_names
+from ttc.evals.figures.looks import models_of, short_names
 
 if TYPE_CHECKING:
     from ttc.evals.summary import Point, Summary
@@ -52,40 +52,51 @@ def kinds_of(points: Sequence[Point]) -> list[str]:
 
 @contextmanager
 def _cost_figure(summary: Summary) -> Generator[Any]:
+    """A panel per model, each with an axis of its own: tokens of two models are not comparable."""
     points = final_points(summary)
+    models = models_of(summary) or [""]
+    by_model = {model: [p for p in points if p.model == model] for model in models}
     names = kinds_of(points)
-    scale = max((sum(p.kinds.values()) for p in points), default=0.0)
     spare = [c for c in PALETTE if c not in _KINDS.values()]
     colours = {k: _KINDS.get(k, spare[i % len(spare)]) for i, k in enumerate(names)}
-    with figure_of(9.6, 1.5 + 0.36 * len(points)) as figure:
-        ax = figure.add_subplot()
-        left = [0.0] * len(points)
-        rows = range(len(points))
-        for kind in names:
-            widths = [p.kinds.get(kind, 0.0) for p in points]
-            ax.barh(rows, widths, left=left, height=0.66, color=colours[kind], label=plain(kind))
-            left = [a + b for a, b in zip(left, widths, strict=True)]
-        for row, end, point in zip(rows, left, points, strict=True):
-            ax.annotate(
-                f"{end:,.0f} tokens, {point.accuracy:.0%} right", (end, row), xytext=(6, 0),
-                textcoords="offset points", va="center", color=INK, fontsize=9.5,
-            )  # fmt: skip
-        ax.set_yticks(rows, _labels(points))
-        ax.invert_yaxis()
-        ax.grid(visible=False, axis="y")
-        ax.tick_params(axis="y", length=0)
-        ax.set_xlim(0, (scale or 1.0) * 1.3)
-        ax.set_xlabel("generated tokens per query, by kind of call")
-        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(names) or 1, frameon=False)
+    heights = [0.6 + 0.36 * len(of_it) for of_it in by_model.values()]
+    with figure_of(9.6, 0.9 * len(models) + 0.36 * len(points) + 0.6) as figure:
+        panels = figure.subplots(len(models), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for ax, (model, of_it) in zip(panels, by_model.items(), strict=True):
+            _draw_bars(ax, of_it, colours)
+            if len(models) > 1:
+                ax.set_title(plain(model or "unnamed model"), loc="left", fontweight="bold", fontsize=10.5)
+        _write_kinds(panels[0], colours)
+        panels[-1].set_xlabel("generated tokens per query, by kind of call")
         figure.set_layout_engine("tight")
         yield figure
 
 
+def _draw_bars(ax: Any, points: Sequence[Point], colours: Mapping[str, str]) -> None:
+    left = [0.0] * len(points)
+    rows = range(len(points))
+    for kind, colour in colours.items():
+        widths = [p.kinds.get(kind, 0.0) for p in points]
+        ax.barh(rows, widths, left=left, height=0.66, color=colour, label=plain(kind))
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    for row, end, point in zip(rows, left, points, strict=True):
+        ax.annotate(
+            f"{end:,.0f} tokens, {point.accuracy:.0%} right", (end, row), xytext=(6, 0),
+            textcoords="offset points", va="center", color=INK, fontsize=9.5,
+        )  # fmt: skip
+    ax.set_yticks(rows, _labels(points))
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlim(0, (max(left, default=0.0) or 1.0) * 1.3)
+
+
+def _write_kinds(ax: Any, colours: Mapping[str, str]) -> None:
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(colours) or 1, frameon=False)
+
+
 def _labels(points: Sequence[Point]) -> list[str]:
-    """Name the bars; of several models with the model, whose tokens are counted in no other's."""
+    """Name the bars of one model."""
     names = [one_line(p.strategy) for p in points]
     short = short_names(names, 34)
-    return [
-        plain(" ".join(filter(None, (f"{one_line(p.model)}:" if p.model else "", short[name], p.setting))))
-        for p, name in zip(points, names, strict=True)
-    ]
+    return [plain(" ".join(filter(None, (short[name], p.setting)))) for p, name in zip(points, names, strict=True)]

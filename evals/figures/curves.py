@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ttc.evals.axes import THINKING, Axis, make_axis
+from ttc.evals.axes import Axis, make_axis
 from ttc.evals.figures.canvas import FAINT, INK, figure_of, plain, save, svg_text
 from ttc.evals.figures.costs import cost_svg, draw_costs
 from ttc.evals.figures.looks import (
@@ -36,7 +36,6 @@ from ttc.evals.figures.shares import draw_shares
 from ttc.evals.summary import Summary
 
 __all__ = [
-    "AXIS_LABEL",
     "BASELINE",
     "cost_svg",
     "draw_costs",
@@ -49,7 +48,6 @@ __all__ = [
     "strategy_styles",
 ]
 
-AXIS_LABEL = THINKING.label
 _ROW = 5
 """Small panels in a row."""
 _SIDE = 3
@@ -222,11 +220,11 @@ def _key(summary: Summary, axis: Axis) -> list[Any]:
     if any(not reads_prefixes(c) for c in others):
         marks.append(Line2D([], [], color=FAINT, marker="^", label="separate budgets (95% bars)", **THREAD))
     if len(others) < len(summary.curves):
-        colour = INK if len(models_of(summary)) == 1 or not axis.shared else FAINT
+        colour = INK if len(models_of(summary)) == 1 else FAINT
         marks.append(Line2D([], [], color=colour, marker="*", markersize=11, label="single: one sample", **DOTTED))
     marks.append(Line2D([], [], color=FAINT, linewidth=0.8, label="Pareto frontier"))
     models = [None] if axis.shared or len(models_of(summary)) == 1 else models_of(summary)
     if any(frontier_shares(summary, "all", axis, model) for model in models):
         pale: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": FAINT, "linestyle": ""}
-        marks.append(Line2D([], [], label="pale: seldom on it in resamples", **pale))
+        marks.append(Line2D([], [], label="pale with a rim, any mark: seldom on it in resamples", **pale))
     return marks

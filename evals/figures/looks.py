@@ -54,17 +54,22 @@ def strategy_styles(summary: Summary) -> dict[str, Style]:
     return {name: Style(INK, "*") if name == BASELINE else marks[name] for name in names}
 
 
-def line_styles(summary: Summary, *, together: bool) -> dict[Line, Style]:
-    """Give each line a look: a strategy's own, or, where models are put together, the model's colour and its mark."""
+def line_styles(summary: Summary) -> dict[Line, Style]:
+    """Give each line its look, the same in every figure, chart and table: a strategy's own where there is one model.
+
+    Of several models each pair of model and strategy has its own colour and mark; one sample keeps its star.
+    """
     styles = strategy_styles(summary)
-    models = models_of(summary)
-    lines = dict.fromkeys((c.model, c.strategy) for c in summary.curves)
-    if not together or len(models) < 2:
-        return {(model, strategy): styles[strategy] for model, strategy in lines}
-    marks = {s: list(MARKERS)[i % len(MARKERS)] for i, s in enumerate(s for s in styles if s != BASELINE)}
+    lines = list(dict.fromkeys((c.model, c.strategy) for c in summary.curves))
+    if len(models_of(summary)) < 2:
+        return {line: styles[line[1]] for line in lines}
+    marks = list(MARKERS)
     return {
-        (model, strategy): Style(PALETTE[models.index(model) % len(PALETTE)], marks.get(strategy, "*"))
-        for model, strategy in lines
+        (model, strategy): Style(
+            PALETTE[i % len(PALETTE)],
+            "*" if strategy == BASELINE else marks[(i + i // len(PALETTE)) % len(marks)],
+        )
+        for i, (model, strategy) in enumerate(lines)
     }
 
 

@@ -76,7 +76,7 @@ def draw_panel(
     curves = shown_curves(summary, group, axis, model)
     points = [p for c in curves for p in c.points]
     together = model is None and len(models_of(summary)) > 1
-    styles = line_styles(summary, together=together)
+    styles = line_styles(summary)
     place = places_of(axis, points)
     ax.set_xscale("log")
     ax.set_xlim(x_limits(points, place))
@@ -239,8 +239,10 @@ def spread(heights: Sequence[float], *, gap: float) -> list[float]:
 
 
 def _amount(x: float, _: int | None = None) -> str:
-    """Write a number of a cost: 200, 2k, 2M; tiny and huge ones by their power of ten."""
-    if x >= 1e9 or x < 9e-3:
+    """Write a number of a cost: 200, 2k, 2M; small ones in full, tiny and huge ones by their power of ten."""
+    if 1e-7 <= x < 9e-3:
+        return f"{x:.8f}".rstrip("0")
+    if x >= 1e9 or x < 1e-7:
         return f"{x:.0e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
     return f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1e3:g}k" if x >= 1e3 else f"{x:g}"
 

@@ -51,7 +51,7 @@ def draw_shares(summary: Summary, path_png: Path, path_svg: Path, *, axis: Axis 
     axis = axis or make_axis("thinking", summary)
     together = axis.shared and len(models_of(summary)) > 1
     rows: list[str | None] = [None] if axis.shared else [*models_of(summary)]
-    styles = line_styles(summary, together=together)
+    styles = line_styles(summary)
     with figure_of(14, 0.9 + 3.7 * len(rows)) as figure:
         from matplotlib.ticker import PercentFormatter
 

@@ -193,6 +193,7 @@ def _fixed_part(
         "axis": charts["axis"],
         "caps": ", ".join(caps_of(summary.run)),
         "models": charts["models"],
+        "all_models": any(a["shared"] for a in charts["axes"] if a["name"] == charts["axis"]),
         "groups": [(tag, [g for g in charts["groups"] if g["tag"] == tag]) for tag in tags],
         "panel_tags": [tag for tag in tags if tag != "all"],
         "curves_svg": inline_svg(panel_svg(summary, "all", wide=True), "curves"),

@@ -5,7 +5,7 @@
 if (data.charts) drawCharts(data.charts, data.specs);
 
 function drawCharts(charts, specs) {
-  const chosen = { axis: charts.axis, group: "all", model: charts.models.length > 1 ? charts.models[0] : "", hidden: new Set() };
+  const chosen = { axis: charts.axis, group: "all", model: charts.models.length > 1 && !charts.axes.find((axis) => axis.name === charts.axis).shared ? charts.models[0] : "", hidden: new Set() };
   const phone = () => document.documentElement.clientWidth <= 720;
   const options = {
     mode: "vega-lite", renderer: "svg", actions: false, defaultStyle: false,
@@ -13,7 +13,7 @@ function drawCharts(charts, specs) {
     tooltip: (_, event, item, value) => tell(event, value ? item.datum : null),
   };
   const percent = (y) => `${(100 * y).toFixed(1)}%`;
-  const number = (x) => (x >= 1e6 || x < 1e-3) && x !== 0 ? x.toPrecision(3) : x.toLocaleString("en", { maximumSignificantDigits: x < 100 ? 3 : 6 });
+  const number = (x) => (x >= 1e6 || x < 1e-7) && x !== 0 ? x.toPrecision(3) : x.toLocaleString("en", { maximumSignificantDigits: x < 100 ? 3 : 6 });
   const axisOf = () => charts.axes.find((axis) => axis.name === chosen.axis);
   const views = []; // [view, what it shows now, where it stands]
 

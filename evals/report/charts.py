@@ -33,7 +33,10 @@ _FONT = "system-ui, -apple-system, Segoe UI, Roboto, Noto Sans, Liberation Sans,
 _KINDS = {"generate": 5, "revise": 2, "judge": 4, "reward": 3, "probe": 0}
 """Colours of the kinds of calls: places in the palette, as in the figure."""
 
-_X_LABEL = "datum.value >= 1000 ? format(datum.value, '~s') : format(datum.value, '~g')"
+_X_LABEL = (
+    "datum.value >= 1000 ? format(datum.value, '~s') : datum.value >= 1e-7"
+    " ? format(datum.value, '.8~f') : format(datum.value, '~g')"
+)
 
 
 def _vega_lite() -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ttc.evals.figures.canvas import PALETTE
-from ttc.evals.figures.curves import BASELINE, reads_prefixes, strategy_styles
+from ttc.evals.figures.canvas import PALETTE, Style
+from ttc.evals.figures.curves import BASELINE, reads_prefixes
+from ttc.evals.figures.looks import line_styles, models_of
 from ttc.evals.summary import Summary
 
-__all__ = ["Series", "models_of", "series_of"]
-
-_MARKERS = ("o", "s", "^", "D", "v", "P")
+__all__ = ["Series", "colour_name", "models_of", "series_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,29 +35,24 @@ class Series:
     how: str
 
 
-def models_of(summary: Summary) -> list[str]:
-    """Return the models of a run by name, in the order of the curves; ``[""]`` where there is one."""
-    return list(dict.fromkeys(c.model for c in summary.curves))
+def colour_name(style: Style) -> str:
+    """Return the page's name of a colour: ``ink``, or ``s0`` and so on."""
+    return f"s{PALETTE.index(style.colour)}" if style.colour in PALETTE else "ink"
 
 
 def series_of(summary: Summary) -> list[Series]:
     """Return what is drawn of a run, in the order of the curves.
 
-    With one model a strategy looks as in the figures (:func:`~ttc.evals.figures.curves.strategy_styles`).
+    A line looks as in the figures (:func:`~ttc.evals.figures.looks.line_styles`).
     """
     several = len(models_of(summary)) > 1
-    styles = strategy_styles(summary)
+    styles = line_styles(summary)
     keys = list(dict.fromkeys((c.strategy, c.model) for c in summary.curves))
     banded = {(c.strategy, c.model) for c in summary.curves if reads_prefixes(c)}
     alone = {(c.strategy, c.model) for c in summary.curves if len(c.points) == 1} - banded
     found: list[Series] = []
-    for i, (strategy, model) in enumerate(keys):
-        style = styles[strategy]
-        if several:
-            colour, marker = f"s{i % len(PALETTE)}", _MARKERS[(i + i // len(PALETTE)) % len(_MARKERS)]
-        else:
-            colour = f"s{PALETTE.index(style.colour)}" if style.colour in PALETTE else "ink"
-            marker = style.marker
+    for strategy, model in keys:
+        style = styles[model, strategy]
         prefix = (strategy, model) in banded
         how = "one run, any prefix" if prefix else "one setting" if (strategy, model) in alone else "separate budgets"
         found.append(
@@ -66,8 +60,8 @@ def series_of(summary: Summary) -> list[Series]:
                 name=f"{strategy}, {model}" if several else strategy,
                 strategy=strategy,
                 model=model,
-                colour=colour,
-                marker=marker,
+                colour=colour_name(style),
+                marker=style.marker,
                 prefix=prefix,
                 how="one sample" if strategy == BASELINE else how,
             )

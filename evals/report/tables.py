@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ttc.evals.axes import timing_key
-from ttc.evals.figures.canvas import PALETTE
 from ttc.evals.figures.costs import final_points, kinds_of
-from ttc.evals.figures.curves import BASELINE, group_name, panel_groups, strategy_styles
+from ttc.evals.figures.curves import BASELINE, group_name, panel_groups
+from ttc.evals.figures.looks import Line, line_styles
+from ttc.evals.report.series import colour_name
 from ttc.evals.summary import Comparison, EqualCost, Point, Summary
 from ttc.evals.tables import share
 
@@ -43,7 +44,12 @@ def headline(summary: Summary) -> str:
     n = summary.problems.get("all", 0)
     problems = f"{n:,} problem{'' if n == 1 else 's'}"
     if not last:
-        return f"There is nothing to compare on {problems}: '{BASELINE}' or every other strategy was not run."
+        strategies = {c.strategy for c in summary.curves}
+        if strategies == {BASELINE}:
+            return f"Only '{BASELINE}' was run, on {problems}: there is no other strategy to compare it with."
+        if BASELINE not in strategies:
+            return f"'{BASELINE}' was not run on {problems}, so there is nothing to compare the strategies with."
+        return f"There is nothing to compare on {problems}: no two strategies have solved the same ones."
     above = sorted((c for c in last.values() if c.credible and c.difference > 0), key=lambda c: -c.difference)
     below = [c for c in last.values() if c.credible and c.difference < 0]
     if above:
@@ -77,7 +83,7 @@ def result_rows(summary: Summary, *, every: bool = False) -> list[dict[str, Any]
             {
                 "strategy": p.strategy,
                 "setting": " ".join(filter(None, (p.setting, p.model))),
-                "colour": colours[p.strategy],
+                "colour": colours[p.model, p.strategy],
                 "cells": [_accuracy(points[g].get(_place(p))) for g in groups],
                 "thinking": _number(thinking),
                 "ratio": f"{thinking / base:.1f}" if base and thinking is not None else _NONE,
@@ -172,7 +178,7 @@ def equal_cost_rows(summary: Summary) -> list[dict[str, Any]]:
     return [
         {
             "strategy": " ".join(filter(None, (c.strategy, c.model))),
-            "colour": colours[c.strategy],
+            "colour": colours[c.model, c.strategy],
             "thinking": _number(c.cost),
             "accuracy": f"{c.accuracy:.1%}",
             "against": c.against,
@@ -186,12 +192,9 @@ def equal_cost_rows(summary: Summary) -> list[dict[str, Any]]:
     ]
 
 
-def colour_names(summary: Summary) -> dict[str, str]:
-    """Return the page's name for each strategy's colour: ``ink``, or ``s0`` and so on."""
-    return {
-        name: f"s{PALETTE.index(style.colour)}" if style.colour in PALETTE else "ink"
-        for name, style in strategy_styles(summary).items()
-    }
+def colour_names(summary: Summary) -> dict[Line, str]:
+    """Return the page's name for the colour of each line, a model and a strategy: ``ink``, or ``s0`` and so on."""
+    return {line: colour_name(style) for line, style in line_styles(summary).items()}
 
 
 # -- words -------------------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def test_a_name_that_leads_elsewhere_is_refused(runs: Path):
 def test_the_files_and_the_headline_are_printed_as_json(runs: Path, capsys: pytest.CaptureFixture[str]):
     report("arithmetic-1", runs=runs, json=True)
     said = orjson.loads(capsys.readouterr().out)
-    assert said["headline"].startswith("There is nothing to compare on 1 problem:")
+    assert said["headline"].startswith("Only 'single' was run, on 1 problem:")
     assert {Path(path).name for path in said["files"].values()} == set(said["files"])
     assert all(Path(path).is_file() for path in said["files"].values())
     assert "report.html" in said["files"]

@@ -23,6 +23,10 @@ from ttc.evals.figures.looks import line_styles, short_names
 from ttc.evals.figures.panels import draw_panel, frontier_shares, places_of
 from ttc.evals.figures.shares import shares_shown
 from ttc.evals.records import UnitRecord
+from ttc.evals.report import render
+from ttc.evals.report.chart_data import chart_data
+from ttc.evals.report.series import series_of
+from ttc.evals.report.tables import colour_names
 from ttc.evals.scaling import RunReadings, summarise, timings
 from ttc.evals.summary import Summary
 
@@ -61,14 +65,30 @@ def test_models_have_a_panel_each_where_tokens_are_counted(summary: Summary, tmp
     assert axes_of(summary, tmp_path, axis=make_axis("calls", replace(summary, curves=summary.curves[:1]))) == 2
 
 
-def test_dollars_put_models_into_one_panel_a_colour_each(summary: Summary, tmp_path: Path) -> None:
+def test_dollars_put_models_into_one_panel(summary: Summary, tmp_path: Path) -> None:
     assert axes_of(summary, tmp_path, axis=make_axis("dollars", summary)) == 4  # all, and three levels
-    styles = line_styles(summary, together=True)
-    assert {(model, style.colour) for (model, _), style in styles.items()} == {
-        (model, styles[model, "majority"].colour) for model in ("small", "large")
-    }
-    assert styles["small", "majority"].colour != styles["large", "majority"].colour
-    assert styles["small", "majority"].marker == styles["large", "majority"].marker
+
+
+def test_each_model_and_strategy_has_one_look_in_figures_charts_and_tables(summary: Summary) -> None:
+    styles = line_styles(summary)
+    assert len({(style.colour, style.marker) for style in styles.values()}) == len(styles)
+    colours = colour_names(summary)
+    for series in series_of(summary):
+        assert series.colour == colours[series.model, series.strategy]
+        assert series.marker == styles[series.model, series.strategy].marker
+
+
+def test_the_costs_of_two_models_have_an_axis_each(summary: Summary, tmp_path: Path) -> None:
+    draw_costs(summary, tmp_path / "a.png", tmp_path / "a.svg")
+    assert len(set(re.findall(r'id="axes_\d+"', (tmp_path / "a.svg").read_text()))) == 2
+
+
+@pytest.mark.parametrize(("axis", "opens_on_all"), [("dollars", True), ("thinking", False)])
+def test_a_page_opens_on_all_models_where_they_share_the_axis(
+    summary: Summary, both: list[UnitRecord], axis: str, opens_on_all: bool
+) -> None:
+    page = render(summary, both, charts=chart_data(summary, axis=axis))
+    assert ('<option value="" selected>' in page) == opens_on_all
 
 
 def test_a_token_panel_shows_one_model_alone(summary: Summary) -> None:

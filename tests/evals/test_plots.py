@@ -19,7 +19,7 @@ from ttc.errors import MissingExtra
 from ttc.evals.axes import THINKING
 from ttc.evals.figures.canvas import figure_of
 from ttc.evals.figures.costs import draw_costs, final_points
-from ttc.evals.figures.curves import AXIS_LABEL, draw_curves, panel_groups, strategy_styles
+from ttc.evals.figures.curves import draw_curves, panel_groups, strategy_styles
 from ttc.evals.figures.panels import draw_panel, spread
 from ttc.evals.records import UnitRecord
 from ttc.evals.scaling import summarise
@@ -102,7 +102,7 @@ def test_the_line_of_one_run_holds_its_prefixes_alone_and_separate_budgets_get_b
     assert knockout.get_linestyle() == "--"
     assert len(ax.containers) == 2  # error bars: single and knockout
     assert ax.get_xlabel() == "thinking tokens per query"
-    assert panel(summary, labels=True).get_xlabel() == f"{AXIS_LABEL}, log scale"
+    assert panel(summary, labels=True).get_xlabel() == f"{THINKING.label}, log scale"
     assert ax.get_xscale() == "log"
 
 
