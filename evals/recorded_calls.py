@@ -36,7 +36,7 @@ class CallCounts:
     """What a run's model did since it was started.
 
     Attributes:
-        made: calls that were sent.
+        made: calls that were sent; making a model answer a text that was cut off is a call of its own.
         replayed: calls that the store answered.
         cached: calls that the response cache answered, which other runs paid for.
         generated: generated tokens of calls that were sent and came back.
@@ -104,7 +104,6 @@ class StoredCalls(LiveModel):
         Raises:
             ModelError: the call failed for good.
         """
-        self.counts.made += 1
         self.counts.in_flight += 1
         before = meter.attempts
         try:
@@ -114,6 +113,7 @@ class StoredCalls(LiveModel):
             raise
         finally:
             self.counts.in_flight -= 1
+            self.counts.made += meter.attempts > before
             self.counts.retries += max(0, meter.attempts - before - 1)
         self.counts.generated += sum(s.usage.generated for s in samples)
         if self.price is not None:
@@ -165,7 +165,7 @@ class StoredCalls(LiveModel):
         """Keep what a call brought; returns once it is committed."""
         key = call_key(self.name, request)
         for sample in samples:
-            self.counts.failed += not sample.ok
+            self.counts.failed += sample.finish == "failed"
             replay = (
                 request.n == 1
                 and sample.finish in ("stop", "step", "length", "halted")

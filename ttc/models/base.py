@@ -225,11 +225,27 @@ class LiveModel(ABC):
                 )
                 samples = [failed]
             else:
+                if meter.attempts and isinstance(error, anyio.get_cancelled_exc_class()):
+                    await self._remember_cancelled(request, meter, lost)
                 raise
         if request.model:
             samples = [replace(sample, model=request.model) for sample in samples]
         await self.remember(request, samples)
         return samples
+
+    async def _remember_cancelled(self, request: Request, meter: Meter, lost: Usage) -> None:
+        """Keep a call that was sent and then given up: it is paid, and would be in no record else."""
+        given_up = Sample(
+            index=request.index,
+            seed=request.seed,
+            kind=request.kind,
+            finish="cancelled",
+            attempts=meter.attempts,
+            usage=lost,
+            model=request.model,
+        )
+        with anyio.CancelScope(shield=True):
+            await self.remember(request, [given_up])
 
     async def _charged(self, known: Sample, kind: str, ledger: Ledger) -> bool:
         """Charge a sample that was paid for before as it was then; False where it does not fit whole.
@@ -266,14 +282,15 @@ class LiveModel(ABC):
                 prompt = await self.count_prompt(ask.messages, ask.extra) if meter.lease.prompt else 0
                 extra = meter.lease.split(min(force.max_tokens, room), prompt=prompt)
         meter.lease.settle(used)
+        meter.paid = used
         if force and ask is not None and extra is not None:
             ask = replace(ask, max_tokens=extra.generated)
-            samples = [await self._force(ask, extra, first, cue=force.cue, permit=meter.permit)]
+            samples = [await self._force(ask, extra, first, cue=force.cue, of=meter)]
         return samples
 
-    async def _force(self, ask: Request, lease: Lease, sample: Sample, *, cue: str, permit: Permit | None) -> Sample:
+    async def _force(self, ask: Request, lease: Lease, sample: Sample, *, cue: str, of: Meter) -> Sample:
         """Go on from a text that was cut off, behind the words that ask for the answer."""
-        meter = Meter(lease, lease.generated, streamed=False, permit=permit)
+        meter = Meter(lease, lease.generated, streamed=False, permit=of.permit)
         try:
             (more,) = _with_broken(await self.call(ask, meter), meter)
         except ModelError:
@@ -281,7 +298,9 @@ class LiveModel(ABC):
             lease.settle(lost)
             return replace(sample, usage=sample.usage + lost)  # it abstains
         except BaseException:
-            lease.settle(meter.lost())
+            lost = meter.lost()
+            of.paid = (of.paid or Usage()) + lost
+            lease.settle(lost)
             raise
         lease.settle(more.usage)
         return replace(

@@ -30,6 +30,7 @@ class Meter:
         sent: whether the current attempt has been sent, so that cancelling it costs something.
         attempts: how often the call was sent.
         permit: what the call holds while it is in flight.
+        paid: what is settled already; then :meth:`lost` is just that.
     """
 
     lease: Lease
@@ -47,6 +48,7 @@ class Meter:
     sent: bool = False
     attempts: int = 0
     permit: Permit | None = None
+    paid: Usage | None = None
 
     def __post_init__(self) -> None:
         self.prompt = self.prompt or self.lease.prompt
@@ -80,6 +82,8 @@ class Meter:
 
     def lost(self) -> Usage:
         """Upper bound on what a call cost that brought nothing, all its attempts together."""
+        if self.paid is not None:
+            return self.paid
         generated = self.wasted + self.bound()
         return Usage((self.broken + self.sent) * self.prompt, 0, 0, generated, upper_bound=generated > 0)
 
