@@ -30,6 +30,7 @@ from ttc.evals.recordings.pool_of_run import pool_of_run
 from ttc.evals.reproduction import FILE as REPRODUCTION
 from ttc.evals.run_card import read_card
 from ttc.evals.run_directory import STORE, write_file
+from ttc.evals.store_schema import reading
 from ttc.evals.suite import Suite
 from ttc.evals.summary import Summary, summary_from_json
 from ttc.pool_files import write_pool
@@ -84,6 +85,7 @@ async def publish(
         MissingExtra: what draws figures and pages is not installed.
     """
     _refuse_out(out)
+    await anyio.to_thread.run_sync(_refuse_damage, directory)
     card = await anyio.to_thread.run_sync(read_card, directory)
     if texts and (gated := [s["spec"] for s in card["suites"] if "gated" in str(s.get("info", {}).get("licence"))]):
         raise RunError(
@@ -217,6 +219,15 @@ def _refuse_out(out: Path) -> None:
             raise ConfigurationError(f"--out {out}: this is a folder")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigurationError(f"--out {out}: there is something already; name a new folder, or a file .zip")
+
+
+def _refuse_damage(directory: Path) -> None:
+    """Read the whole store of a run: half of one would be published as if it were all there is."""
+    with reading(directory) as (connection, _):
+        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        what = " ".join(str(found).split())
+        raise RunError(f"the store in {directory} is damaged ({what}): nothing was published; keep a copy of it first")
 
 
 def _refuse_secrets(files: Mapping[str, bytes], scrubber: Scrubber) -> None:

@@ -266,3 +266,18 @@ def test_unpacked_into_an_empty_folder_it_does_what_its_readme_says(shown: Path,
     assert (here / "replayed.png").is_file()
     assert (here / "policy.toml").is_file()
     assert "n=8:" in said["python replay.py"]
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated"])
+async def test_a_damaged_store_is_refused_by_its_own_name(shown: Path, tmp_path: Path, damage: str) -> None:
+    directory = copied(shown, tmp_path)
+    store = directory / "store.sqlite"
+    content = bytearray(store.read_bytes())
+    if damage == "garbage":
+        content[2 * 4096 : 3 * 4096] = random.Random(0).randbytes(4096)
+    else:
+        del content[len(content) // 2 :]
+    store.write_bytes(content)
+    with pytest.raises(RunError, match=re.escape(str(directory))):
+        await publish(directory, tmp_path / "out.zip")
+    assert not (tmp_path / "out.zip").exists()
