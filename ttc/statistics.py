@@ -163,6 +163,8 @@ def difference_interval(d: Floats, *, level: float = 0.95) -> tuple[Floats, Floa
 
     Where all differences are equal, the interval bounds the share of problems that could still differ, as far as they
     can: by Wilson around no difference, else exactly, so that it excludes zero no sooner than a sign test does.
+
+    Differences are of shares, each within [-1, 1], and so are the ends.
     """
     n, value = d.shape[-1], d[..., 0]
     centre, se = _with_a_doubt(d)
@@ -172,7 +174,8 @@ def difference_interval(d: Floats, *, level: float = 0.95) -> tuple[Floats, Floa
     alike = (d == d[..., :1]).all(axis=-1)
     low = np.where(value == 0, -bound, value - share * (value + 1))
     high = np.where(value == 0, bound, value + share * (1 - value))
-    return np.where(alike, low, centre - half), np.where(alike, high, centre + half)
+    low, high = np.where(alike, low, centre - half), np.where(alike, high, centre + half)
+    return np.clip(low, -1, 1), np.clip(high, -1, 1)
 
 
 def _with_a_doubt(d: Floats) -> tuple[Floats, Floats]:
