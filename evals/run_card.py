@@ -16,7 +16,7 @@ from ttc.evals.config import EvalConfig, read_config
 from ttc.evals.difficulty_bins import bins_of_pool
 from ttc.evals.model_cards import models_of, still_the_same
 from ttc.evals.nested_strategies import caveat_of, content_of
-from ttc.evals.run_directory import resolve, write_file
+from ttc.evals.run_directory import STORE, find_run, write_file
 from ttc.evals.scaling import RunReadings
 from ttc.evals.store import stream_units
 from ttc.evals.suite import Problem, Suite
@@ -73,18 +73,24 @@ def read_card(directory: Path) -> dict[str, Any]:
     try:
         return orjson.loads((directory / "run.json").read_bytes())
     except FileNotFoundError:
+        if (directory / STORE).is_file():
+            raise RunError(
+                f"run '{directory.name}' in {directory.parent} has a store and no card (run.json), which says what it "
+                "is of: put the card back"
+            ) from None
         raise RunError(f"there is no run in {directory}: 'ttc eval' makes one") from None
     except orjson.JSONDecodeError as error:
         raise RunError(f"{directory / 'run.json'} is damaged: {error}") from None
 
 
 def config_of(runs: Path, run_id: str) -> EvalConfig:
-    """Return the settings of a run, to resume it.
+    """Return the settings of a run, by its name or a path to it, to resume it.
 
     Raises:
-        RunError: there is no such run.
+        RunError: there is no such run, or it has lost its card or its store.
     """
-    return read_config({**read_card(resolve(runs, run_id))["config"], "runs": runs, "run_id": run_id})
+    directory = find_run(runs, run_id)
+    return read_config({**read_card(directory)["config"], "runs": directory.parent, "run_id": directory.name})
 
 
 def new_id(suite: Suite, models: Mapping[str, LiveModel]) -> str:
@@ -147,7 +153,7 @@ def keep_card(
         for name in now:
             if before.get(name) != now[name]:
                 raise RunError(
-                    f"run '{config.run_id}' was made with another {name} ({before.get(name)!r}, now {now[name]!r}): "
+                    f"run '{config.run_id}' was made with {_another(name)} ({before.get(name)!r}, now {now[name]!r}): "
                     "resume it with its own settings (--resume alone), or choose another --run-id"
                 )
         notes = still_the_same(config.run_id, models_of(card), models)
@@ -175,6 +181,12 @@ def keep_card(
     }
     _write(directory, card)
     return []
+
+
+def _another(setting: str) -> str:
+    """Name a setting that is not what it was: many are several things."""
+    name = setting.replace("_", " ")
+    return f"other {name}" if name.endswith("s") else f"another {name}"
 
 
 def _write(directory: Path, card: Mapping[str, Any]) -> None:

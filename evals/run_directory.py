@@ -11,10 +11,13 @@ from typing import IO
 
 from ttc.errors import ConfigurationError, RunError
 
-__all__ = ["STORE", "find_run", "lock", "refuse_network_disk", "resolve", "write_file"]
+__all__ = ["CARD", "STORE", "find_run", "lock", "refuse_network_disk", "resolve", "write_file"]
 
 STORE = "store.sqlite"
 """The file that makes a directory a run."""
+
+CARD = "run.json"
+"""The file that says what a run is of."""
 
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "beegfs", "gpfs", "fuse.sshfs"})
 
@@ -33,15 +36,25 @@ def resolve(runs: Path, run_id: str) -> Path:
 
 
 def find_run(runs: Path, run: str) -> Path:
-    """Return the directory of a run that is there.
+    """Return the directory of a run that is there: by its name in ``runs``, or by a path to it.
 
     Raises:
         ConfigurationError: the name is not a plain one.
-        RunError: there is no such run; names the nearest.
+        RunError: there is no such run; names the nearest. Or it has lost its store.
     """
+    path = Path(run)
+    by_path = "/" in run or (path / STORE).is_file()
+    if run and (path.is_absolute() or (by_path and not (runs / run / STORE).is_file())):
+        path = path.absolute()
+        runs, run = path.parent, path.name
     directory = resolve(runs, run)
     if (directory / STORE).is_file():
         return directory
+    if (directory / CARD).is_file():
+        raise RunError(
+            f"run '{run}' in {runs} has its card ({CARD}) and no store ({STORE}): what it had paid for is gone; put "
+            "the store back, or do the run again under another name"
+        )
     known = sorted(p.parent.name for p in runs.glob(f"*/{STORE}"))
     if not known:
         raise RunError(

@@ -61,8 +61,11 @@ class RunFacts:
 
     @property
     def tokens(self) -> int | None:
-        """Prompt and generated tokens that were paid; None with several models, whose tokens are not added up."""
-        if len(self.paid) > 1:
+        """Prompt and generated tokens that were paid; None with several models, whose tokens are not added up.
+
+        Stores of before schema 4 do not tell the models' calls apart.
+        """
+        if len(self.paid) > 1 or len(self.models) > 1:
             return None
         return sum(paid.prompt_tokens + paid.generated_tokens for paid in self.paid.values())
 
@@ -91,15 +94,19 @@ def facts_of(directory: Path) -> RunFacts:
     done = total = None
     try:
         if not (directory / "run.json").is_file():
-            raise RunError("it has no run card (run.json): it was ended before it had begun")
+            raise RunError("it has no run card (run.json), which says what it is of")
         card = read_card(directory)
     except (TTCError, OSError) as error:
         damage = str(error)
     try:
+        if not (directory / STORE).is_file():
+            raise RunError(f"it has no store ({STORE}): what it had paid for is gone")
         done, total = _units(directory)
         paid = read_paid(directory)
     except (TTCError, OSError) as error:
         damage = damage or str(error)
+    if not card and damage.startswith("it has no run card") and done == 0 and not paid:
+        damage += ": it was ended before it had begun"
     try:
         about = _about(card)
         dollars = _dollars(card, paid)

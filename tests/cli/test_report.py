@@ -44,9 +44,18 @@ def test_an_unknown_run_names_the_nearest_and_where_it_was_looked_for(runs: Path
         find_run(runs / "empty", "arithmetic-1")
 
 
-def test_a_name_that_leads_elsewhere_is_refused(runs: Path):
-    with pytest.raises(ConfigurationError, match=r"run id '\.\./arithmetic-1'"):
-        find_run(runs, "../arithmetic-1")
+def test_a_run_is_found_by_a_path_as_well(runs: Path, tmp_path: Path):
+    assert find_run(tmp_path / "elsewhere", str(runs / "arithmetic-1")) == (runs / "arithmetic-1").absolute()
+    with pytest.raises(ConfigurationError, match="run id"):
+        find_run(runs, "..")
+
+
+def test_a_card_without_a_store_is_no_unknown_run(runs: Path, tmp_path: Path):
+    lost = tmp_path / "lost" / "run"
+    lost.mkdir(parents=True)
+    (lost / "run.json").write_bytes(b"{}")
+    with pytest.raises(RunError, match=r"has its card .* and no store"):
+        find_run(tmp_path / "lost", "run")
 
 
 def test_the_files_and_the_headline_are_printed_as_json(runs: Path, capsys: pytest.CaptureFixture[str]):

@@ -92,7 +92,7 @@ def test_an_interrupted_run_is_unfinished_and_says_how_to_go_on(runs: Path, ttc:
         store.execute("DELETE FROM units WHERE problem = 'p1'")
     store.close()
     said = ttc("runs", "toy-1", "--runs", runs).output
-    assert "toy-1: unfinished, 4 of 6 units done" in said
+    assert "toy-1: unfinished, 4 of 6 queries done" in said
     assert "go on with: ttc eval --resume toy-1" in said
 
 

@@ -67,7 +67,7 @@ def eval_command(
         typer.Option(help="What compares two samples, in tournaments: judge.", autocompletion=comparator_names),
     ] = None,
     sample_tokens: Annotated[int | None, typer.Option(min=1, help="Cap on the generated tokens of one sample.")] = None,
-    temperature: Annotated[float | None, typer.Option(min=0)] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, help="Of sampling; 0 is greedy.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Hard limit on the generated tokens of a query.")] = None,
     budget: Annotated[str | None, typer.Option(help="Further hard limits per query, e.g. calls=20,seconds=20.")] = None,
     total_tokens: Annotated[
@@ -82,7 +82,9 @@ def eval_command(
             help="Hand --total-tokens out over the problems, to each strategy all of them: greedy or uniform."
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seeds of all calls follow from it; the same one draws the same samples.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Problems per suite, drawn evenly from its levels.")] = None,
     sample_seed: Annotated[int | None, typer.Option(help="Draw those problems with this seed.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="How often every problem is run.")] = None,
@@ -99,7 +101,8 @@ def eval_command(
     runs: Annotated[Path, typer.Option(help="Where run directories are.")] = RUNS,
     run_id: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     resume: Annotated[
-        str | None, typer.Option(help="Finish this run, with its own settings.", autocompletion=run_names)
+        str | None,
+        typer.Option(help="Finish this run (name or path), with its own settings.", autocompletion=run_names),
     ] = None,
     retry_failed: Annotated[
         str | None, typer.Option(help="Finish this run, and do again what failed in it.", autocompletion=run_names)
@@ -143,6 +146,8 @@ def eval_command(
         "cache": cache,
         "run_id": run_id,
     }
+    if run_id == "":
+        raise ConfigurationError("--run-id '': give the run a name, or leave --run-id out to have one made")
     given["sampling"] = {k: v for k, v in given["sampling"].items() if v is not None} or None
     given = {name: value for name, value in given.items() if value is not None}
     if resume and retry_failed and resume != retry_failed:

@@ -74,7 +74,7 @@ def settings_of_run(run: str, given: dict[str, Any], runs: Path, *, urls: Sequen
     given.pop("retry_failed", None)
     config = config_of(runs, run)
     if parameters_of(str(config.strategies[0])) is not None:
-        where = "" if runs == RUNS else f" --runs {runs}"
+        where, run = "" if config.runs == RUNS else f" --runs {config.runs}", config.run_id
         raise RunError(
             f"run '{run}' is a recording: 'ttc record --resume {run}{where} --out FILE' goes on with it, and makes its "
             "pool"

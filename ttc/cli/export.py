@@ -23,7 +23,7 @@ class Form(StrEnum):
 
 
 def export_command(
-    run: Annotated[str, typer.Argument(help="The run's name, as 'ttc runs' lists it.", autocompletion=run_names)],
+    run: Annotated[str, typer.Argument(help="A run, by name or path.", autocompletion=run_names)],
     to: Annotated[
         Form, typer.Option(help="Tables of calls, units and checkpoints, or logs for the viewer of inspect_ai.")
     ] = Form.jsonl,

@@ -70,13 +70,8 @@ def run_named(runs: Path, source: str) -> Path:
         ConfigurationError: the name is not a plain one.
         RunError: there is no such run.
     """
-    from ttc.evals.run_directory import STORE, find_run
+    from ttc.evals.run_directory import find_run  # late: whoever names no run does not load it
 
-    path = Path(source)
-    by_path = "/" in source or (path / STORE).is_file()
-    if path.is_absolute() or (by_path and not (runs / source / STORE).is_file()):
-        path = path.absolute()
-        return find_run(path.parent, path.name)
     return find_run(runs, source)
 
 

@@ -156,9 +156,14 @@ def _print(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) 
     from rich.table import Table
     from rich.text import Text
 
+    from ttc.evals.tables import console_width
+
     table = Table(box=None, pad_edge=False, header_style="dim")
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i < left else "right")
     for row in rows:
         table.add_row(*map(Text, row))
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=max(console.width, console_width(table)))  # a file has no edge
+    console.print(table)

@@ -17,9 +17,7 @@ __all__ = ["report"]
 
 
 def report(
-    run: Annotated[
-        str | None, typer.Argument(help="The run's name, as 'ttc eval' printed it.", autocompletion=run_names)
-    ] = None,
+    run: Annotated[str | None, typer.Argument(help="A run, by name or path.", autocompletion=run_names)] = None,
     runs: Annotated[Path, typer.Option(help="Where run directories are.")] = Path("runs"),
     x: Annotated[
         str,

@@ -23,7 +23,8 @@ _COLOURS = {"complete": "green", "unfinished": "yellow", "damaged": "red", "bein
 
 def runs_command(
     run: Annotated[
-        str | None, typer.Argument(help="Show this one; without a name all are listed.", autocompletion=run_names)
+        str | None,
+        typer.Argument(help="Show this one (name or path), else list all.", autocompletion=run_names),
     ] = None,
     runs: Annotated[Path, typer.Option(help="Where run directories are.")] = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print what is known as JSON.")] = False,
@@ -47,7 +48,7 @@ def runs_command(
     for column, right in (
         ("run", False),
         ("state", False),
-        ("units", True),
+        ("queries", True),
         ("suites", False),
         ("model", False),
         ("strategies", False),
@@ -100,11 +101,11 @@ def plain(facts: RunFacts) -> dict[str, Any]:
 
 def _show_one(runs: Path, run: str, *, as_json: bool) -> None:
     from ttc.errors import RunError
-    from ttc.evals.run_directory import find_run, resolve
+    from ttc.evals.run_directory import CARD, find_run, resolve
     from ttc.evals.run_list import facts_of, work_of
 
-    directory = resolve(runs, run)
-    facts = facts_of(directory if (directory / "run.json").is_file() else find_run(runs, run))
+    path = Path(run).absolute() if "/" in run else resolve(runs, run)
+    facts = facts_of(path if (path / CARD).is_file() else find_run(runs, run))
     try:
         work = work_of(facts.directory)
     except RunError:  # what is wrong is in the facts
@@ -122,7 +123,9 @@ def _show_one(runs: Path, run: str, *, as_json: bool) -> None:
 
 def _lines(facts: RunFacts) -> list[str]:
     total = "?" if facts.total is None else f"{facts.total:,}"
-    lines = [f"{facts.name}: {facts.state}, {facts.done or 0:,} of {total} units done, started {facts.started or '?'}"]
+    lines = [
+        f"{facts.name}: {facts.state}, {facts.done or 0:,} of {total} queries done, started {facts.started or '?'}"
+    ]
     if facts.damage:
         lines.append(facts.damage)
     lines.append(f"suites: {', '.join(facts.suites) or '?'}")
