@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from ttc.evals.grading import AnswerGrader, Grade, Grader
 from ttc.evals.problem import Problem
 from ttc.evals.suite import Suite
 from ttc.evals.suites.rows import Row, file_rows
+from ttc.pool_statistics import pass_at
 from ttc.statistics import Mean, mean
 from ttc.types import Query
 from ttc.verifiers.maths import parse_number
@@ -30,7 +30,6 @@ __all__ = [
     "grade_completions",
     "of_columns",
     "of_suite",
-    "pass_at",
     "summarise",
 ]
 
@@ -207,17 +206,10 @@ def summarise(graded: Sequence[Graded]) -> Summary:
         "undecided": verdicts["undecided"],
         "unanswered": sum(g.answer is None for g in graded),
     }
-    passed = {
-        k: mean({name: [pass_at(k, len(s), int(sum(s)))] for name, s in scores.items()}) for k in ks if k <= fewest
-    }
+    passed = {k: mean({name: pass_at(s, [k]) for name, s in scores.items()}) for k in ks if k <= fewest}
     order = {"easy": 0, "medium": 1, "hard": 2}
     by_level = {level: mean(levels[level]) for level in sorted(levels, key=lambda name: (order.get(name, 3), name))}
     return Summary(mean(scores), passed, counts, by_level)
-
-
-def pass_at(k: int, n: int, right: int) -> float:
-    """The chance that one of k samples is right, unbiased, of n samples (Chen et al. 2021, arXiv 2107.03374)."""
-    return 1.0 - comb(n - right, k) / comb(n, k)
 
 
 def _rows(file: Path) -> list[Row]:

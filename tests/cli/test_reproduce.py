@@ -58,6 +58,23 @@ async def test_another_server_that_says_something_else(tmp_path: Path) -> None:
     assert "it is not served as it was then, and nothing that is known of it differs" in out
 
 
+async def test_several_models_are_asked_where_they_are_now(tmp_path: Path) -> None:
+    async with FakeServer(model="small") as small, FakeServer(model="large") as large:
+        async with VLLMServer(small.url) as one, VLLMServer(large.url) as two:
+            settings = EvalConfig(suites=(SUITE,), strategies=("majority:n=3",), runs=tmp_path, run_id="r")
+            await run_eval(settings, {"small": one, "large": two})
+    async with FakeServer(model="small") as small, FakeServer(model="large") as large:
+        moved = ["--base-url", small.url, "--base-url", large.url]
+        said = orjson.loads(await reproduced("-k", "6", *moved, "--json", runs=tmp_path))
+        assert small.requests
+        assert large.requests
+    assert (said["samples"], said["matching"]) == (6, {"1": 6, "64": 6})
+    wrong = [sys.executable, "-m", "ttc", "reproduce", "r", "--runs", str(tmp_path), "--base-url", "http://a"]
+    refused = await anyio.run_process(wrong, check=False)
+    assert refused.returncode == 2
+    assert b"small, large: give --base-url once for each, in this order" in refused.stderr
+
+
 async def test_everything_as_json(tmp_path: Path) -> None:
     async with FakeServer() as server:
         await made(tmp_path, server)

@@ -27,7 +27,11 @@ def reproduce_command(
     run: Annotated[str, typer.Argument(help="A run, by name or path.", autocompletion=run_names)],
     k: Annotated[int, typer.Option("-k", min=1, help="Samples to draw again.")] = 20,
     base_url: Annotated[
-        str | None, typer.Option(envvar="TTC_BASE_URL", help="The server to ask; by default the run's own.")
+        list[str] | None,
+        typer.Option(
+            envvar="TTC_BASE_URL",
+            help="The server to ask; by default the run's own. Of several models one for each, in the run's order.",
+        ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Its name there; by default the one it had then.")] = None,
     up: Annotated[str | None, typer.Option(help="Start a server for this model first, e.g. smollm2.")] = None,
@@ -52,7 +56,7 @@ def reproduce_command(
 
     async def work() -> Reproduction:
         async with AsyncExitStack() as stack:
-            models = await _connected(stack, directory, base_url, up, named=model)
+            models = await _connected(stack, directory, base_url or [], up, named=model)
             return await reproduce(directory, models, k=k, concurrency=counts, seed=seed, on_progress=tell)
 
     found = run_interruptibly(work, lambda: "ttc: interrupted: nothing was written")
@@ -64,7 +68,7 @@ def reproduce_command(
 
 
 async def _connected(
-    stack: AsyncExitStack, directory: Path, base_url: str | None, up: str | None, *, named: str | None
+    stack: AsyncExitStack, directory: Path, base_urls: list[str], up: str | None, *, named: str | None
 ) -> dict[str, LiveModel]:
     """Connect to the models of a run, where they were served then, or where it is said now."""
     from ttc.evals.model_cards import models_of
@@ -72,18 +76,24 @@ async def _connected(
 
     card = read_card(directory)
     known = models_of(card)
-    if (base_url or up or named) and len(known) > 1:
+    if (up or named) and len(known) > 1:
         raise ConfigurationError(
-            f"run '{directory.name}' asked {', '.join(known)}: each is looked for where it was served then, so leave "
-            "--base-url, --model and --up out"
+            f"run '{directory.name}' asked {', '.join(known)}: leave --model and --up out; each is looked for where it "
+            "was served then, or give --base-url once for each, in this order"
         )
+    if len(base_urls) not in (0, len(known)):
+        raise ConfigurationError(
+            f"run '{directory.name}' asked {', '.join(known)}: give --base-url once for each, in this order, and not "
+            f"{len(base_urls)} times"
+        )
+    urls = dict(zip(known, base_urls, strict=False))
     starts = {one.get("name") or one.get("model"): one for one in card["config"].get("models") or ()}
     models: dict[str, LiveModel] = {}
     for name, model in known.items():
         config = starts.get(name) or card["config"]
-        start = up if up or base_url else config.get("up")
+        start = up if up or name in urls else config.get("up")
         server: dict[str, Any] = model.get("server") or {}
-        url: str = base_url or config.get("base_url") or server.get("base_url") or DEFAULT_URL
+        url: str = urls.get(name) or config.get("base_url") or server.get("base_url") or DEFAULT_URL
         models[name] = await stack.enter_async_context(connect(url, named or model.get("served") or name, up=start))
     return models
 
