@@ -59,10 +59,14 @@ async def test_another_server_that_says_something_else(tmp_path: Path) -> None:
 
 
 async def test_several_models_are_asked_where_they_are_now(tmp_path: Path) -> None:
-    async with FakeServer(model="small") as small, FakeServer(model="large") as large:
-        async with VLLMServer(small.url) as one, VLLMServer(large.url) as two:
-            settings = EvalConfig(suites=(SUITE,), strategies=("majority:n=3",), runs=tmp_path, run_id="r")
-            await run_eval(settings, {"small": one, "large": two})
+    settings = EvalConfig(suites=(SUITE,), strategies=("majority:n=3",), runs=tmp_path, run_id="r")
+    async with (
+        FakeServer(model="small") as small,
+        FakeServer(model="large") as large,
+        VLLMServer(small.url) as one,
+        VLLMServer(large.url) as two,
+    ):
+        await run_eval(settings, {"small": one, "large": two})
     async with FakeServer(model="small") as small, FakeServer(model="large") as large:
         moved = ["--base-url", small.url, "--base-url", large.url]
         said = orjson.loads(await reproduced("-k", "6", *moved, "--json", runs=tmp_path))
