@@ -236,7 +236,7 @@ async def test_nothing_that_a_session_leads_to_in_an_eval_holds_a_gold_answer(tm
         run = await run_eval(config, model)
     # The walk went where it should, and the grader did have the gold answers.
     assert run.progress.done == 3
-    assert {"VLLMServer", "StoredCalls", "Store", "Ledger", "SelfCertainty", "JudgeComparator"} <= Spy.walk.met
+    assert {"VLLMServer", "DrainedCalls", "Store", "Ledger", "SelfCertainty", "JudgeComparator"} <= Spy.walk.met
     assert Spy.walk.objects > 1000
     assert await suite.grade(problems[0], f"{GOLD}-0") == "right"
     assert Spy.walk.found == []
