@@ -138,3 +138,9 @@ def test_problems_that_are_all_at_the_mean_claim_no_certainty():
     assert (found.value, found.method) == (0.5, "wilson")
     assert found.low < 0.3
     assert found.high > 0.7
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 8])
+def test_the_interval_of_a_difference_of_shares_holds_no_more_than_can_be(n: int) -> None:
+    d = paired_difference(*joint(0, n - 1, 1, 0))
+    assert -1 <= d.low <= d.value <= d.high <= 1

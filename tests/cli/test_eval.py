@@ -64,7 +64,9 @@ async def test_an_eval_ends_with_a_table_and_files(tmp_path: Path, questions: st
         out, err = await ttc(tmp_path, "eval", questions, "--base-url", server.url, *arguments)
         sent = len(server.requests)
         again, _ = await ttc(tmp_path, "eval", "--resume", "mine", "--base-url", server.url, "--json")
+        by_path, _ = await ttc(tmp_path, "eval", "--resume", "runs/mine", "--base-url", server.url, "--json")
         assert len(server.requests) == sent  # it was finished
+    assert by_path == again
     lines = out.splitlines()
     assert [line.split()[0] for line in lines if "±" in line and not line.startswith("accuracy")][:2] == [
         "single",

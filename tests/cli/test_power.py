@@ -112,3 +112,11 @@ async def test_one_strategy_has_nothing_to_differ_from(runs: Path) -> None:
 def test_a_run_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TTCError, match="nix"):
         said("--run", "nix", "--runs", str(tmp_path))
+
+
+def test_a_table_that_is_piped_is_as_wide_as_it_needs_to_be() -> None:
+    plan = ["power", "--accuracy", ".7", "--difference", ".05", "--problems", "500", "--correlation", ".6"]
+    narrow = RUN.invoke(app, plan, env={"COLUMNS": "40"})
+    wide = RUN.invoke(app, plan, env={"COLUMNS": "200"})
+    assert narrow.stdout.split() == wide.stdout.split()
+    assert narrow.stdout.count("\n") == wide.stdout.count("\n")

@@ -208,3 +208,11 @@ def test_a_run_is_exported(runs: Path, tmp_path: Path, ttc: Callable[..., Any], 
 def test_an_export_of_no_run_names_the_nearest(runs: Path, ttc: Callable[..., Any]) -> None:
     said = ttc("export", "toy-2", "--runs", runs)
     assert "Did you mean 'toy-1'?" in str(said.exception)
+
+
+def test_a_store_without_a_card_is_told_from_a_run_that_never_began(runs: Path, ttc: Callable[..., Any]) -> None:
+    (copy(runs, "toy-2") / "run.json").unlink()
+    listed = ttc("runs", "--runs", runs, "--json")
+    (lost,) = [run for run in orjson.loads(listed.stdout) if run["run"] == "toy-2"]
+    assert lost["state"] == "damaged"
+    assert "before it had begun" not in listed.stdout
