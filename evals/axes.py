@@ -14,12 +14,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
+
 from ttc.budget import Budget
 from ttc.errors import ConfigurationError
 from ttc.evals.summary import Point, Summary
 from ttc.types import Usage
 
-__all__ = ["AXES", "THINKING", "Axis", "Timings", "caps_of", "flops", "make_axis", "parameters_of", "timing_key"]
+__all__ = [
+    "AXES",
+    "THINKING",
+    "Axis",
+    "Timings",
+    "amount",
+    "caps_of",
+    "flops",
+    "make_axis",
+    "parameters_of",
+    "timing_key",
+]
 
 Timings = Mapping[str, Mapping[str, float]]
 """By configuration (:func:`timing_key`) what depends on the clock, as :func:`ttc.evals.scaling.timings` makes it."""
@@ -181,3 +194,12 @@ def _seconds(summary: Summary, timings: Timings) -> Callable[[Point], float | No
 
 THINKING = _axis("thinking", (), _cost("thinking"))
 """The default: generated tokens outside the returned answer."""
+
+
+def amount(cost: float) -> str:
+    """Write a cost for people, to three digits: 12,345 or 1.5, and 0.0000157 in full, since dollars are so few."""
+    if 100 <= cost < 1e9:
+        return f"{cost:,.0f}"
+    return (
+        np.format_float_positional(cost, precision=3, fractional=False, trim="-") if 1e-9 < cost < 1 else f"{cost:.3g}"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf
 
+from ttc.evals.axes import amount
 from ttc.evals.economics.findings import CurveReading, Economics, TargetCost
 from ttc.evals.summary import Summary
 
@@ -35,7 +36,7 @@ def _of(e: Economics) -> Iterator[str]:
         )
         yield f"{who}{unit} to reach {target:.1%}: {told}"
     if e.areas and e.cost_range is not None:
-        low, high = map(_amount, e.cost_range)
+        low, high = map(amount, e.cost_range)
         areas = sorted(e.areas, key=lambda a: (a.strategy != e.baseline, -a.accuracy))
         told = _first([_area(a, e.baseline) for a in areas])
         yield f"{who}mean accuracy over the logarithm of cost, {low} to {high} {unit}: {told}"
@@ -53,7 +54,7 @@ def _first(told: list[str]) -> str:
 def _target(t: TargetCost, baseline: str) -> str:
     if t.cost is None:
         return f"{t.strategy} ends below"
-    text = f"{t.strategy} {_amount(t.cost)} [{_end(t.low)}, {_end(t.high)}]"
+    text = f"{t.strategy} {amount(t.cost)} [{_end(t.low)}, {_end(t.high)}]"
     if t.ratio is not None:
         low = 0.0 if t.ratio_low is None else t.ratio_low
         text += f", {t.ratio:.2f} [{low:.2f}, {'∞' if t.ratio_high is None else f'{t.ratio_high:.2f}'}] of {baseline}"
@@ -69,8 +70,4 @@ def _area(a: CurveReading, baseline: str) -> str:
 
 
 def _end(value: float | None) -> str:
-    return "∞" if value is None else _amount(value)
-
-
-def _amount(value: float) -> str:
-    return f"{value:,.0f}" if 100 <= value < 1e9 else f"{value:.3g}"
+    return "∞" if value is None else amount(value)

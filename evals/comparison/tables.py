@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ttc.evals.axes import AXES
+from ttc.evals.axes import AXES, amount
 from ttc.evals.comparison.differences import RunComparison, RunDifference, TargetRatio
 from ttc.evals.summary import EqualCost
 
@@ -117,7 +117,7 @@ def _on(row: RunDifference, found: RunComparison) -> str:
 
 
 def _amount(value: float, axis: str) -> str:
-    return f"{value:,.0f} {_unit(axis)}" if value >= 100 else f"{value:.3g} {_unit(axis)}"
+    return f"{amount(value)} {_unit(axis)}"
 
 
 def _unit(axis: str) -> str:

@@ -28,6 +28,7 @@ from ttc.evals.figures.panels import (
     draw_panel,
     frontier_shares,
     line_name,
+    ordered_ticks,
     places_of,
     shown_curves,
     x_limits,
@@ -119,6 +120,7 @@ def _beside(summary: Summary, axis: Axis, small: list[str], path_png: Path, path
                 ax = figure.add_subplot(grid[i, 0])
                 draw_panel(ax, summary, group, axis=axis)
                 ax.set_xlim(limits)
+                ordered_ticks(ax)
                 ax.set_ylabel("")
                 if i + 1 < len(small):
                     ax.set_xlabel("")
@@ -147,6 +149,7 @@ def _rows_below(summary: Summary, axis: Axis, small: list[str], path_png: Path, 
             ax = figure.add_subplot(grid[i // columns, i % columns])
             draw_panel(ax, summary, group, axis=axis)
             ax.set_xlim(limits)
+            ordered_ticks(ax)
             ax.set_xlabel("")
             ax.tick_params(labelrotation=45, axis="x")
             if i % columns:
@@ -226,5 +229,5 @@ def _key(summary: Summary, axis: Axis) -> list[Any]:
     models = [None] if axis.shared or len(models_of(summary)) == 1 else models_of(summary)
     if any(frontier_shares(summary, "all", axis, model) for model in models):
         pale: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": FAINT, "linestyle": ""}
-        marks.append(Line2D([], [], label="pale with a rim, any mark: seldom on it in resamples", **pale))
+        marks.append(Line2D([], [], label="pale: seldom on it in resamples", **pale))
     return marks

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import log10
+from itertools import pairwise
+from math import ceil, floor, log10
 from typing import Any
 
 from ttc.evals.axes import AXES, Axis
@@ -127,13 +128,22 @@ def places_of(axis: Axis, points: Sequence[Point]) -> Place:
     return place
 
 
+_LETTER = 8
+"""Pixels that a letter below an axis takes."""
+
+
 def ordered_ticks(ax: Any) -> None:
     """Put round numbers on a logarithmic axis, few enough to be read, and percent on the other."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
     low, high = ax.get_xlim()
-    decades = log10(high / low)
-    subs = (1.0, 2.0, 5.0) if decades < 2.2 else (1.0, 3.0) if decades < 3.5 else (1.0,)
+    decades = range(floor(log10(low)), ceil(log10(high)) + 1)
+    subs: tuple[float, ...] = (1.0,)
+    for subs in ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
+        ticks = [x for decade in decades for sub in subs if low <= (x := sub * 10.0**decade) <= high]
+        letters = [log10(b / a) / log10(high / low) * ax.bbox.width / _LETTER for a, b in pairwise(ticks)]
+        if all(room > len(_amount(b)) + 1 for room, b in zip(letters, ticks[1:], strict=True)):
+            break
     ax.xaxis.set_major_locator(LogLocator(subs=subs, numticks=30))
     ax.xaxis.set_major_formatter(FuncFormatter(_amount))
     ax.xaxis.set_minor_formatter(NullFormatter())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ttc.evals.axes import AXES
+from ttc.evals.axes import AXES, amount
 from ttc.evals.economics.findings import CurveReading, Economics, TargetCost
 from ttc.evals.summary import Summary
 
@@ -28,7 +28,7 @@ def _table(e: Economics) -> dict[str, Any]:
         "targets": [f"{target:.1%}" for target in e.targets],
         "chosen": e.chosen,
         "baseline": e.baseline,
-        "range": " to ".join(_amount(end) for end in e.cost_range) if e.cost_range else "",
+        "range": " to ".join(amount(end) for end in e.cost_range) if e.cost_range else "",
         "rows": [
             {
                 "strategy": strategy,
@@ -40,7 +40,7 @@ def _table(e: Economics) -> dict[str, Any]:
         "frontier": [
             {
                 "name": f"{p.strategy} {p.setting}".strip(),
-                "cost": _amount(p.cost),
+                "cost": amount(p.cost),
                 "accuracy": f"{p.accuracy:.1%}",
                 "share": f"{p.share:.0%}",
             }
@@ -53,18 +53,14 @@ def _table(e: Economics) -> dict[str, Any]:
 def _cost(t: TargetCost | None) -> dict[str, str]:
     if t is None or t.cost is None:
         return {"value": _NONE, "more": "" if t is None else "ends below"}
-    more = f"{'0' if t.low is None else _amount(t.low)} to {'∞' if t.high is None else _amount(t.high)}"
+    more = f"{'0' if t.low is None else amount(t.low)} to {'∞' if t.high is None else amount(t.high)}"
     if t.ratio is not None:
         high = "∞" if t.ratio_high is None else f"{t.ratio_high:.2f}"
         more += f"; × {t.ratio:.2f}, {0 if t.ratio_low is None else t.ratio_low:.2f} to {high}"  # noqa: RUF001
-    return {"value": _amount(t.cost), "more": more}
+    return {"value": amount(t.cost), "more": more}
 
 
 def _area(a: CurveReading | None) -> dict[str, str]:
     if a is None:
         return {"value": _NONE, "more": ""}
     return {"value": f"{a.accuracy:.1%}", "more": f"{100 * a.low:.0f} to {100 * a.high:.0f}"}
-
-
-def _amount(value: float) -> str:
-    return f"{value:,.0f}" if 100 <= value < 1e9 else f"{value:.3g}"

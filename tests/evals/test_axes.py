@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ttc.errors import ConfigurationError
-from ttc.evals.axes import AXES, THINKING, caps_of, flops, make_axis, parameters_of, timing_key
+from ttc.evals.axes import AXES, THINKING, amount, caps_of, flops, make_axis, parameters_of, timing_key
 from ttc.evals.records import UnitRecord
 from ttc.evals.scaling import summarise, timings
 from ttc.evals.summary import Point, Summary
@@ -112,3 +112,11 @@ def test_what_costs_nothing_has_a_place_on_a_logarithmic_axis(summary: Summary) 
 def test_a_timing_is_of_a_model_where_there_are_several() -> None:
     assert timing_key("majority:n=8") == "majority:n=8"
     assert timing_key("majority:n=8", "small") != timing_key("majority:n=8", "large")
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"),
+    [(0, "0"), (40.16, "40.2"), (12345.6, "12,346"), (0.25, "0.25"), (1.57e-5, "0.0000157"), (2.5e12, "2.5e+12")],
+)
+def test_a_cost_is_written_for_people(cost: float, said: str) -> None:
+    assert amount(cost) == said
