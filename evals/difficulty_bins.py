@@ -48,7 +48,8 @@ def bins_of_pool(
     be of one size.
 
     Args:
-        pool: graded samples of the same problems, told by their ids and, where the pool names its suites, by those.
+        pool: graded samples of the same problems, told by their ids and, where the pool names its suites,
+            by those (``rg:chain_sum``, whatever its parameters).
         problems: of the run, each as its suite's spec and the query's id.
         card: of the run, to see that the pool's samples are not its own.
         bins: how many.
@@ -57,7 +58,7 @@ def bins_of_pool(
         ConfigurationError: the pool holds the run's own samples, or graded samples of none of its problems.
     """
     _refuse_own_samples(pool, card or {})
-    of_pool = {str(suite["spec"]) for suite in pool.info.get("suites") or ()}
+    of_pool = {_data_of(str(suite["spec"])) for suite in pool.info.get("suites") or ()}
     known: dict[str, list[float]] = {}
     for problem in pool.problems:
         rights = [r for r in problem.right if r is not None]
@@ -67,7 +68,7 @@ def bins_of_pool(
     hardness = {
         f"{suite}\x1f{name}": 1 - sum(known[name]) / len(known[name])
         for suite, name in wanted
-        if known.get(name) and (not of_pool or suite in of_pool)
+        if known.get(name) and (not of_pool or _data_of(suite) in of_pool)
     }
     if not hardness:
         raise ConfigurationError(
@@ -81,6 +82,12 @@ def bins_of_pool(
         source=f"pool '{pool.name}' ({samples} of {pool.model} per problem)",
         unknown=len(wanted) - len(hardness),
     )
+
+
+def _data_of(spec: str) -> str:
+    """What a suite draws from: its spec without parameters that have a name, such as how many problems are taken."""
+    first = spec.partition(",")[0]
+    return first.partition(":")[0] if "=" in first else first
 
 
 def by_rank(hardness: Mapping[str, float], *, bins: int = 5) -> dict[str, str]:

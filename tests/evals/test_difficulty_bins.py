@@ -112,3 +112,23 @@ def test_a_problem_of_another_suite_with_the_same_id_is_in_no_bin() -> None:
     found = bins_of_pool(named, [*((SUITE, name) for name in RIGHTS), ("other", "p1")])
     assert all(key.startswith(f"{SUITE}\x1f") for key in found.of)
     assert found.unknown == 1
+
+
+@pytest.mark.parametrize(
+    ("of_pool", "of_run", "same"),
+    [
+        ("arithmetic:per_family=4", "arithmetic:per_family=2", True),
+        ("arithmetic", "arithmetic:per_family=2", True),
+        ("rg:chain_sum,size=9", "rg:chain_sum,size=5,seed=1", True),
+        ("rg:chain_sum", "rg:countdown", False),
+        ("file:a.jsonl,prompt=q", "file:a.jsonl,prompt=q,limit=3", True),
+        ("file:a.jsonl", "file:b.jsonl", False),
+    ],
+)
+def test_a_suite_is_told_by_what_it_draws_from(of_pool: str, of_run: str, same: bool) -> None:
+    named, wanted = pool(RIGHTS, suites=[{"spec": of_pool}]), [(of_run, name) for name in RIGHTS]
+    if same:
+        assert len(bins_of_pool(named, wanted).of) == len(RIGHTS)
+    else:
+        with pytest.raises(ConfigurationError, match="none of this run's problems"):
+            bins_of_pool(named, wanted)
