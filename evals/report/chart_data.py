@@ -54,7 +54,7 @@ def chart_data(summary: Summary, *, timings: Timings | None = None, axis: str = 
         "groups": groups,
         "models": models_of(summary),
         "series": [_series(s) for s in series],
-        "baseline": next((i for i, s in enumerate(series) if s.strategy == BASELINE), None),
+        "baselines": [i for i, s in enumerate(series) if s.strategy == BASELINE],
         "shares": _shares(curves),
         "points": [_point(p, c, place, axes) for c in curves for p in c.points],
         "kinds": kinds_of([p for group in shown for p in final_points(summary, group)]),

@@ -30,7 +30,7 @@ function drawCharts(charts, specs) {
     return kept.map(({ point, i }) => ({
       i, s: point.s, size: charts.series[point.s].size, run: `${point.s} ${point.run}`, x: Math.max(axis.floor, point.cost[axis.name]), y: point.y, low: point.low, high: point.high,
       how: point.how === "prefix" && count.get(`${point.s} ${point.run}`) > 1 ? "prefix" : "explicit",
-    })).sort((a, b) => (a.s === charts.baseline) - (b.s === charts.baseline)); // one sample lies on top
+    })).sort((a, b) => charts.baselines.includes(a.s) - charts.baselines.includes(b.s)); // one sample lies on top
   }
 
   function frontierOf(rows) {
@@ -111,7 +111,7 @@ function drawCharts(charts, specs) {
   function curves(group, { small = false, rangeX, rangeY } = {}) {
     const points = pointsOf(group);
     const reach = rangeY ?? reachY(points);
-    const baseline = points.filter((row) => row.s === charts.baseline).slice(0, 1).map(({ y }) => ({ y }));
+    const baseline = charts.baselines.flatMap((s) => points.filter((row) => row.s === s).slice(0, 1)).map(({ y }) => ({ y }));
     const labels = small || phone() ? [] : labelsOf(points, reach, (reach[1] - reach[0]) * (17 / 400));
     return { signals: axesOf(rangeX ?? reachX(points), reach, small), sets: { points, frontier: frontierOf(points), baseline, labels, once: [{}] } };
   }
