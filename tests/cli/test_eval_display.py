@@ -116,3 +116,13 @@ def test_plain_lines_say_the_same_where_there_is_no_terminal() -> None:
     assert "31/32 in flight, 3 retries, 123.5k tokens; " in line
     assert "single 67% [" in line
     assert stopping == "ttc: stopping: waiting for the 31 calls in flight"
+
+
+def test_what_never_happened_takes_no_room_of_what_did() -> None:
+    calm = far(replayed=12_345)
+    calm.by_model["m"].retries = 0
+    display = EvalDisplay(Console(file=StringIO(), width=80))
+    display.update(calm)
+    (line,) = display.spending()
+    assert "retries" not in line
+    assert line.endswith("12.3k from store")

@@ -97,7 +97,8 @@ class EvalDisplay:
             limiter = p.limiters.get(name)
             limit = f"/{limiter.total_tokens:g}" if limiter is not None else ""
             said = [f"{self._rate(name, calls):.0f} tokens/s", f"{calls.in_flight}{limit} in flight"]
-            said += [f"{calls.retries} retries", *([f"${calls.dollars:.4f}"] if calls.dollars else [])]
+            said += [f"{calls.retries} retries"] if calls.retries else []  # 80 columns hold no noughts
+            said += [f"${calls.dollars:.4f}"] if calls.dollars else []
             said += [f"{_short(calls.generated)} tokens"]
             said += [f"{_short(calls.replayed)} from store"] if calls.replayed else []
             said += [f"{_short(calls.cached)} from cache"] if calls.cached else []
