@@ -70,7 +70,7 @@ async def test_what_is_not_decided_is_no_wrong_answer_and_is_shown(tmp_path: Pat
     }
     (point,) = run.summary.curves[0].points
     assert (point.accuracy, point.undecided) == (1 / 3, 1 / 3)
-    assert "queries that the grader could not decide, counted as wrong: up to 0.33 (single)" in footnotes(run.summary)
+    assert "queries that the grader could not decide, counted as wrong: up to 33.3% (single)" in footnotes(run.summary)
     (said,) = warnings(run.summary, list(units.values()))
     assert said.startswith("1 of 3 queries were not decided")
 
