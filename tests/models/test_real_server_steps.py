@@ -51,7 +51,7 @@ class Watched(VLLMServer):
 
 @pytest.fixture
 async def model(vllm_server: RunningServer) -> AsyncIterator[Watched]:
-    async with Watched(vllm_server.base_url, vllm_server.model) as connected:
+    async with Watched(vllm_server.base_url, vllm_server.model, in_flight=BATCH) as connected:
         yield connected
 
 
