@@ -30,7 +30,7 @@ from ttc.evals.call_keys import call_key
 from ttc.evals.group_commit import GroupCommits
 from ttc.evals.records import sample_from_json, sample_to_json
 from ttc.evals.run_directory import refuse_network_disk
-from ttc.evals.store_schema import advice, connect
+from ttc.evals.store_schema import advice, close, connect
 from ttc.models.base import LiveModel
 from ttc.models.vllm_server import VLLMServer
 from ttc.models.weights import weights_of
@@ -103,11 +103,7 @@ class ResponseCache:
 
     def close(self) -> None:
         """Close the files. What was kept is on the disk already."""
-        for connection in (self._reader, self._writer):
-            try:
-                connection.close()
-            except sqlite3.Error:  # a full disk refuses the last checkpoint; the log holds everything
-                continue
+        close(self._reader, self._writer)
 
     async def of(self, model: LiveModel) -> CachedResponses:
         """Return what the cache holds of a model.

@@ -27,6 +27,7 @@ from ttc.evals.store_schema import (
     UNDECIDED,
     UNIT_COLUMNS,
     advice,
+    close,
     connect,
     marks,
     migrate,
@@ -105,11 +106,7 @@ class Store:
 
     def close(self) -> None:
         """Close the files and let the lock go. What was acknowledged is on the disk already."""
-        for connection in (self._reader, self._writer):
-            try:
-                connection.close()
-            except sqlite3.Error:  # a full disk refuses the last checkpoint; the log holds everything
-                continue
+        close(self._reader, self._writer)
         self._lock.close()
 
     # -- writing ------------------------------------------------------------------------------------------------------

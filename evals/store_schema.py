@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ __all__ = [
     "UNDECIDED",
     "UNIT_COLUMNS",
     "advice",
+    "close",
     "connect",
     "marks",
     "migrate",
@@ -74,8 +75,15 @@ _UPGRADES = {  # to each version from the one before it
 
 
 def marks(n: int) -> str:
-    """Return so many placeholders."""
+    """Return the question marks of a statement with so many values."""
     return ", ".join("?" * n)
+
+
+def close(*connections: sqlite3.Connection) -> None:
+    """Close databases, also on a full disk: that refuses the last checkpoint, and the log holds everything."""
+    for connection in connections:
+        with suppress(sqlite3.Error):
+            connection.close()
 
 
 def connect(file: Path) -> sqlite3.Connection:

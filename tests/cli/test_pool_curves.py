@@ -46,7 +46,7 @@ def test_json_is_the_summary(pool: str) -> None:
 
 
 def test_curves_are_drawn(pool: str, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed: ttc[plot]")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra plots)")
     said(pool, "-s", "majority", "--orders", "2", "--png", str(tmp_path / "c.png"))
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "c.svg").read_text().lstrip().startswith("<?xml")

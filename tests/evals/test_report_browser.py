@@ -134,6 +134,8 @@ def test_another_group_shows_its_points_and_its_name(opened: Browser) -> None:
     choose(opened, "group", "level=easy")
     opened.wait("document.querySelector('.group-name').textContent === 'Easy'")
     opened.until(lambda: marks(opened) != before)
+    assert opened.run("document.querySelector('.group-name').textContent") == "Easy"
+    assert len(marks(opened)) == len(before)
 
 
 def test_a_press_on_a_name_hides_its_curve_in_every_chart_and_a_second_one_shows_it(opened: Browser) -> None:
@@ -145,6 +147,7 @@ def test_a_press_on_a_name_hides_its_curve_in_every_chart_and_a_second_one_shows
     opened.run("document.querySelector('.key button[data-series=\"1\"]').focus()")
     opened.press("Enter", code=13, text="\r")
     opened.until(lambda: {place: len(marks(opened, place)) for place in before} == before)
+    assert opened.run("document.querySelector('.key button[data-series=\"1\"]').getAttribute('aria-pressed')") == "true"
 
 
 def test_a_point_tells_its_numbers(opened: Browser) -> None:
