@@ -110,6 +110,7 @@ def test_one_narrow_problem_does_not_make_all_narrow(tmp_path: Path, out: Path) 
         (("--tags", "family", "--clusters"), "all sort queries: give one"),
         (("--price", "zz=1/2"), "--price zz=...: no pool is of that model, but of simulated"),
         (("--price", "simulated=cheap"), "as in small=0.10/0.40"),
+        (("--price", "simulated=1/0"), "cost nothing"),
         (("--price", "simulated=nan/1"), "as in small=0.10/0.40"),
         (("--price", "simulated=-1/1"), "as in small=0.10/0.40"),
         (("--verifier", "nosuch", *QUICK), "no pool holds scores of verifier 'nosuch'; they hold: simulated"),

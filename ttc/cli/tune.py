@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -214,21 +213,17 @@ def _pool(source: str, runs: Path) -> Pool:
 
 
 def _prices(given: Sequence[str]) -> dict[str, Price]:
-    from ttc.budget import Price
+    from ttc.evals.served import parse_price
 
     prices: dict[str, Price] = {}
     for text in given:
         name, _, amounts = text.rpartition("=")
-        parts = amounts.split("/")
         try:
-            prompt, generated = (float(part) for part in parts)
-            if not (0 <= prompt < inf and 0 < generated < inf):
-                raise ValueError
-        except ValueError:
-            raise ConfigurationError(
-                f"--price {text}: give dollars per million prompt and generated tokens, as in small=0.10/0.40"
-            ) from None
-        prices[name] = Price(prompt=prompt, generated=generated)
+            prices[name] = parse_price(amounts)
+            if not prices[name].generated:
+                raise ValueError("tokens that cost nothing leave nothing to tune")
+        except ValueError as error:
+            raise ConfigurationError(f"--price {text}: {error}; as in small=0.10/0.40") from None
     return prices
 
 
